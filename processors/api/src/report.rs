@@ -1,14 +1,12 @@
 //! The outcome of a run, as processors, files and other programs see it.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::Severity;
+use crate::{Run, Severity};
 
 /// The version of the Report's JSON. It grows when a field changes its meaning or
 /// leaves; new fields alone do not change it.
@@ -21,7 +19,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
 pub struct Report {
-    /// Version of this JSON, see [`SCHEMA_VERSION`].
+    /// Version of this JSON. It grows when a field changes its meaning or leaves.
     pub schema_version: u32,
     /// Which run this was.
     pub run: Run,
@@ -71,88 +69,6 @@ impl Report {
     }
 }
 
-/// Identity and times of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[non_exhaustive]
-pub struct Run {
-    /// A UUID of version 7: sorts by time.
-    pub id: Uuid,
-    /// Name of the suite.
-    pub suite: String,
-    /// What the run is about; the same key means the same run made again.
-    pub key: RunKey,
-    /// RFC 3339, UTC.
-    pub started_at: String,
-    /// RFC 3339, UTC.
-    pub finished_at: String,
-    /// Wall time in milliseconds.
-    pub duration_ms: u64,
-    /// What evaluated the suite.
-    pub engine: Engine,
-    /// Why the run ended early (`interrupted`, `time limit of 5s reached`); absent
-    /// when it ran to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interrupted: Option<String>,
-}
-
-impl Run {
-    /// A run that starts now, under `key`, and has not taken any time yet.
-    pub fn new(id: Uuid, suite: impl Into<String>, key: RunKey, started_at: impl Into<String>) -> Self {
-        let started_at = started_at.into();
-        Self {
-            id,
-            suite: suite.into(),
-            key,
-            finished_at: started_at.clone(),
-            started_at,
-            duration_ms: 0,
-            engine: Engine::default(),
-            interrupted: None,
-        }
-    }
-}
-
-/// What a run is about.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[non_exhaustive]
-pub struct RunKey {
-    /// The date of the data, `YYYY-MM-DD`.
-    pub date: String,
-    /// Free labels of the run, such as `env: prod`.
-    #[serde(default)]
-    pub tags: BTreeMap<String, String>,
-}
-
-impl RunKey {
-    /// The key of the data of `date` (`YYYY-MM-DD`).
-    pub fn new(date: impl Into<String>, tags: BTreeMap<String, String>) -> Self {
-        Self {
-            date: date.into(),
-            tags,
-        }
-    }
-}
-
-/// What evaluated the suite.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[non_exhaustive]
-pub struct Engine {
-    /// Version of veracity.
-    pub version: String,
-    /// Where it was computed: `local`.
-    pub compute: String,
-}
-
-impl Engine {
-    /// An engine of `version` computing on `compute`.
-    pub fn new(version: impl Into<String>, compute: impl Into<String>) -> Self {
-        Self {
-            version: version.into(),
-            compute: compute.into(),
-        }
-    }
-}
-
 /// The outcome of a run in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -181,13 +97,18 @@ impl fmt::Display for Verdict {
 /// `declared` is always the sum of the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
-#[allow(missing_docs)]
 pub struct Summary {
+    /// Assertions of the suite, one per group where a check is evaluated per group.
     pub declared: u64,
+    /// Those that hold.
     pub passed: u64,
+    /// Those that do not hold.
     pub failed: u64,
+    /// Those that need a value which is undefined on this data.
     pub not_evaluated: u64,
+    /// Those that need repair: a missing column, an unreadable source, an overflow.
     pub error: u64,
+    /// Those left out by choice.
     pub skipped: u64,
 }
 
@@ -389,7 +310,11 @@ pub struct Symbol {
 
 impl Symbol {
     /// The symbol `name` for `metric`, without a value yet.
-    pub fn new(name: impl Into<String>, metric: impl Into<String>, dataset: impl Into<String>) -> Self {
+    pub fn new(
+        name: impl Into<String>,
+        metric: impl Into<String>,
+        dataset: impl Into<String>,
+    ) -> Self {
         Self {
             name: name.into(),
             metric: metric.into(),
