@@ -1,6 +1,18 @@
 //! What to verify, as plain data: a suite of checks over datasets.
 
+pub mod diagnostic;
 pub mod file;
+
+mod assembly;
+mod builder;
+mod complaint;
+mod interpolate;
+mod node;
+mod reading;
+mod scalar;
+mod schema;
+mod validate;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +21,10 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::Expr;
 pub use veracity_processor::{Location, Severity};
+
+pub use builder::{FileDataset, RowsAssertion, SuiteBuilder};
+pub use interpolate::Environment;
+pub use validate::{MAX_ASSERTIONS, MAX_EXPRESSION_BYTES};
 
 /// What must hold for some datasets.
 #[derive(Debug, Clone)]
@@ -61,7 +77,17 @@ pub enum Source {
 }
 
 /// How files are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// Apache Parquet.
@@ -103,7 +129,17 @@ pub struct FormatOptions {
 }
 
 /// How much of a file has to be read before it counts as verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Integrity {
     /// Exact statistics of the files may answer metrics; the symbol then says so.
@@ -171,7 +207,17 @@ impl Condition {
 }
 
 /// What a row means for which a `rows:` predicate is unknown (NULL).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum OnNull {
     /// It is left out of the count.

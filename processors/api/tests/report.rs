@@ -31,7 +31,6 @@ fn a_report_survives_its_json() {
 }
 
 #[test]
-#[ignore = "needs serde_json's feature `float_roundtrip`: without it one ratio in ten is read back one bit off"]
 fn floats_survive_to_the_last_bit() {
     for number in [
         0.907_303_832_202_868_9,

@@ -1,0 +1,562 @@
+//! The queries of a plan, run; every primitive gets a value or the reason it has none.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::datasource::MemTable;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::physical_plan::metrics::MetricValue;
+use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::prelude::SessionContext;
+use futures::{FutureExt, StreamExt};
+
+use super::fuse::{self, Aggregation};
+use super::plan::{DatasetPlan, FusedPlan, Wanted};
+use super::primitive::Frequency;
+use super::progress::Progress;
+use super::queries;
+use crate::source::{OpenDataset, explain};
+use crate::suite::Integrity;
+
+/// Where the value of a primitive came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// Statistics of the files.
+    Metadata,
+    /// The fused scan.
+    Scan,
+    /// A count of equal keys.
+    GroupBy,
+    /// A join.
+    Join,
+}
+
+impl Origin {
+    /// The word of the Report.
+    pub fn word(self) -> &'static str {
+        match self {
+            Origin::Metadata => "metadata",
+            Origin::Scan => "scan",
+            Origin::GroupBy => "group by",
+            Origin::Join => "join",
+        }
+    }
+}
+
+/// What became of a primitive: its value, or why it has none.
+pub type Outcome = Result<ScalarValue, String>;
+
+/// What reading a dataset took.
+#[derive(Debug, Clone, Default)]
+pub struct Cost {
+    /// How often its data was read.
+    pub scans: u64,
+    /// Bytes read from storage.
+    pub bytes: u64,
+    /// Rows, where counted on the way.
+    pub rows: Option<u64>,
+    /// Why it could not be read.
+    pub error: Option<String>,
+}
+
+/// What is known so far; an interrupted run reports from it.
+#[derive(Debug, Default)]
+pub struct Outcomes {
+    /// By primitive.
+    pub values: HashMap<usize, (Outcome, Origin)>,
+    /// By dataset.
+    pub costs: HashMap<usize, Cost>,
+}
+
+/// Everything that running needs.
+pub struct Work<'a> {
+    /// Where queries are planned.
+    pub session: &'a SessionContext,
+    /// Its state, taken once.
+    pub state: &'a SessionState,
+    /// The datasets; `None` for those that could not be opened.
+    pub open: &'a [Option<Arc<OpenDataset>>],
+    /// Their plans.
+    pub plans: &'a [Option<DatasetPlan>],
+    /// Datasets worked on at once.
+    pub concurrency: usize,
+    /// Where results go.
+    pub outcomes: &'a Mutex<Outcomes>,
+    /// Who watches.
+    pub progress: &'a Progress,
+}
+
+/// Runs every plan.
+pub async fn run(work: &Work<'_>) {
+    // Tables that are read into memory once, before anything else uses them.
+    let mut tables: Vec<Option<Arc<dyn TableProvider>>> = Vec::with_capacity(work.open.len());
+    for (index, open) in work.open.iter().enumerate() {
+        let table = match (open, &work.plans[index]) {
+            (Some(open), Some(plan)) => work.table(index, open, plan).await,
+            _ => None,
+        };
+        tables.push(table);
+    }
+    let tables = &tables;
+    futures::stream::iter(0..work.open.len())
+        .for_each_concurrent(work.concurrency.max(1), |index| {
+            async move {
+                if let (Some(open), Some(plan)) = (&work.open[index], &work.plans[index]) {
+                    work.dataset(index, open, plan, tables).await;
+                }
+            }
+            .boxed()
+        })
+        .await;
+}
+
+impl Work<'_> {
+    fn record(&self, primitive: usize, outcome: Outcome, origin: Origin) {
+        self.outcomes
+            .lock()
+            .expect("nothing panics while it holds the outcomes")
+            .values
+            .insert(primitive, (outcome, origin));
+    }
+
+    fn cost(&self, dataset: usize, change: impl FnOnce(&mut Cost)) {
+        let mut outcomes = self
+            .outcomes
+            .lock()
+            .expect("nothing panics while it holds the outcomes");
+        change(outcomes.costs.entry(dataset).or_default());
+    }
+
+    /// The table that queries run on; `None` (and every primitive failed) if it cannot be
+    /// read at all.
+    async fn table(
+        &self,
+        index: usize,
+        open: &Arc<OpenDataset>,
+        plan: &DatasetPlan,
+    ) -> Option<Arc<dyn TableProvider>> {
+        for (primitive, value) in &plan.metadata {
+            self.record(*primitive, Ok(value.clone()), Origin::Metadata);
+        }
+        self.cost(index, |cost| cost.rows = plan.rows);
+        if plan.scans() == 0 {
+            return Some(Arc::clone(&open.provider));
+        }
+        if let Err(error) = open.inspect().await {
+            self.fail_all(index, plan, &error.to_string());
+            return None;
+        }
+        if !plan.shared {
+            return Some(Arc::clone(&open.provider));
+        }
+        match self.read_into_memory(index, open).await {
+            Ok(table) => Some(table),
+            Err(error) => {
+                self.fail_all(index, plan, &explain(&error, &open.name));
+                None
+            }
+        }
+    }
+
+    fn fail_all(&self, index: usize, plan: &DatasetPlan, message: &str) {
+        self.cost(index, |cost| cost.error = Some(message.to_owned()));
+        for (primitive, origin) in plan.computed() {
+            self.record(primitive, Err(message.to_owned()), origin);
+        }
+    }
+
+    async fn read_into_memory(
+        &self,
+        index: usize,
+        open: &OpenDataset,
+    ) -> datafusion::common::Result<Arc<dyn TableProvider>> {
+        let all: Vec<usize> = (0..open.schema.fields().len()).collect();
+        let plan = fuse::scan(self.state, &open.provider, &all, None).await?;
+        let partitions = self.collect(&open.name, Arc::clone(&plan)).await?;
+        self.cost(index, |cost| {
+            cost.scans += 1;
+            cost.bytes += bytes_scanned(plan.as_ref());
+            cost.rows = Some(partitions.iter().map(|batch| batch.num_rows() as u64).sum());
+        });
+        let cores = self.state.config().target_partitions();
+        let mut parts = vec![Vec::new(); cores];
+        for (n, batch) in partitions.into_iter().enumerate() {
+            parts[n % cores].push(batch);
+        }
+        let table = MemTable::try_new(Arc::clone(&open.schema), parts)?;
+        Ok(Arc::new(table))
+    }
+
+    async fn collect(
+        &self,
+        dataset: &str,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> datafusion::common::Result<Vec<RecordBatch>> {
+        let _watched = self.progress.watch(dataset, Arc::clone(&plan));
+        collect(plan, self.state.task_ctx()).await
+    }
+
+    async fn dataset(
+        &self,
+        index: usize,
+        open: &Arc<OpenDataset>,
+        plan: &DatasetPlan,
+        tables: &[Option<Arc<dyn TableProvider>>],
+    ) {
+        let Some(table) = &tables[index] else {
+            return;
+        };
+        if let Some(fused) = &plan.fused {
+            self.fused(index, open, plan, fused, table).await;
+        }
+        for frequency in &plan.frequencies {
+            let asked: Vec<Frequency> = {
+                let mut asked: Vec<_> = frequency.asked.iter().map(|(_, asked)| *asked).collect();
+                asked.dedup();
+                asked
+            };
+            let query = queries::frequencies(self.session, table, &frequency.set, &asked);
+            let outcome = self.query(index, open, plan.shared, query).await;
+            for (primitive, wanted) in &frequency.asked {
+                let place = asked.iter().position(|asked| asked == wanted);
+                let value = outcome.as_ref().map_err(Clone::clone).map(|row| {
+                    place.map_or(ScalarValue::Null, |place| row[place].clone())
+                });
+                self.record(*primitive, value, Origin::GroupBy);
+            }
+        }
+        for (primitive, relation) in &plan.relations {
+            let outcome = match &tables[relation.parent] {
+                Some(parents) => {
+                    let query = queries::unmatched(self.session, table, parents, relation);
+                    let shared = self.plans[relation.parent]
+                        .as_ref()
+                        .is_some_and(|plan| plan.shared);
+                    if !shared {
+                        self.cost(relation.parent, |cost| cost.scans += 1);
+                    }
+                    self.query(index, open, plan.shared, query).await
+                }
+                None => Err(self.why_unreadable(relation.parent)),
+            };
+            let outcome = outcome.map(|mut row| row.swap_remove(0));
+            self.record(*primitive, outcome, Origin::Join);
+        }
+        for (primitive, call) in &plan.alone {
+            let query = queries::alone(self.session, table, call);
+            let outcome = self.query(index, open, plan.shared, query).await;
+            let outcome = outcome.map(|mut row| row.swap_remove(0));
+            self.record(*primitive, outcome, Origin::Scan);
+        }
+        if let Some(change) = open.changed() {
+            self.fail_all(index, plan, &change);
+        }
+    }
+
+    fn why_unreadable(&self, dataset: usize) -> String {
+        let outcomes = self
+            .outcomes
+            .lock()
+            .expect("nothing panics while it holds the outcomes");
+        let known = outcomes
+            .costs
+            .get(&dataset)
+            .and_then(|cost| cost.error.clone());
+        known.unwrap_or_else(|| "the other dataset could not be read".to_owned())
+    }
+
+    async fn query(
+        &self,
+        index: usize,
+        open: &OpenDataset,
+        shared: bool,
+        query: datafusion::common::Result<datafusion::dataframe::DataFrame>,
+    ) -> Result<Vec<ScalarValue>, String> {
+        if !shared {
+            self.cost(index, |cost| cost.scans += 1);
+        }
+        let row = match query {
+            Ok(query) => queries::single_row(query, &open.name, self.progress).await,
+            Err(error) => Err(error),
+        };
+        match row {
+            Ok((values, bytes)) => {
+                if !shared {
+                    self.cost(index, |cost| cost.bytes += bytes);
+                }
+                Ok(values)
+            }
+            Err(error) => Err(explain(&error, &open.name)),
+        }
+    }
+
+    async fn fused(
+        &self,
+        index: usize,
+        open: &Arc<OpenDataset>,
+        plan: &DatasetPlan,
+        fused: &FusedPlan,
+        table: &Arc<dyn TableProvider>,
+    ) {
+        let whole = Part {
+            calls: &fused.calls,
+            rules: &fused.rules,
+        };
+        // Each failure costs a scan, so the search for culprits is bounded.
+        let total = fused.calls.len() + fused.rules.len();
+        let mut scans_left = 8 + 4 * (usize::BITS - total.leading_zeros()) as usize;
+        let mut parts = vec![whole];
+        while let Some(part) = parts.pop() {
+            let failure = match self.part(index, open, plan, fused, &part, table).await {
+                Ok(values) => {
+                    for (wanted, value) in values {
+                        self.keep(wanted, value);
+                    }
+                    continue;
+                }
+                Err(error) => error,
+            };
+            scans_left = scans_left.saturating_sub(1);
+            let halves = part.halves();
+            if halves.is_empty() || scans_left == 0 || !can_be_isolated(&failure, open) {
+                let message = explain(&failure, &open.name);
+                for (wanted, _) in part.calls.iter().chain(part.rules) {
+                    for primitive in wanted.primitives() {
+                        self.record(primitive, Err(message.clone()), Origin::Scan);
+                    }
+                }
+                continue;
+            }
+            parts.extend(halves);
+        }
+    }
+
+    fn keep(&self, wanted: &Wanted, value: ScalarValue) {
+        match wanted {
+            Wanted::Primitive(primitive) => self.record(*primitive, Ok(value), Origin::Scan),
+            Wanted::Keys(asked) => {
+                for (primitive, asked) in asked {
+                    let outcome = dense_part(&value, *asked);
+                    self.record(*primitive, outcome, Origin::Scan);
+                }
+            }
+        }
+    }
+
+    /// Runs some of the fused aggregates: one reading of each row group.
+    async fn part<'p>(
+        &self,
+        index: usize,
+        open: &OpenDataset,
+        plan: &DatasetPlan,
+        fused: &FusedPlan,
+        part: &Part<'p>,
+        table: &Arc<dyn TableProvider>,
+    ) -> datafusion::common::Result<Vec<(&'p Wanted, ScalarValue)>> {
+        if !plan.shared {
+            self.cost(index, |cost| cost.scans += 1);
+        }
+        let calls: Vec<AggregateFunction> =
+            part.calls.iter().map(|(_, call)| call.clone()).collect();
+        let mut everything = calls.clone();
+        everything.extend(part.rules.iter().map(|(_, call)| call.clone()));
+        let split = !part.rules.is_empty() && fused.unproved.contains(&false);
+
+        // The row groups where a rule is open are read for all aggregates, the others only
+        // for those that are no rules.
+        let in_groups =
+            |open_groups: bool| row_groups_by_file(open, &fused.unproved, open_groups);
+        let (first, first_states) = {
+            let chosen = in_groups(true);
+            let selection: fuse::Selection = if split { Some(&chosen) } else { None };
+            self.states(index, open, plan, &everything, table, selection)
+                .await?
+        };
+        let mut other_states = Vec::new();
+        if split && !calls.is_empty() {
+            let chosen = in_groups(false);
+            let (_, states) = self
+                .states(index, open, plan, &calls, table, Some(&chosen))
+                .await?;
+            other_states = states;
+        }
+        let context = self.state.task_ctx();
+        let mut values = first
+            .first(calls.len())?
+            .values(&[&first_states, &other_states], Arc::clone(&context))
+            .await?;
+        let rules = first.rest(calls.len())?;
+        values.extend(rules.values(&[&first_states], context).await?);
+        let wanted = part.calls.iter().chain(part.rules).map(|(wanted, _)| wanted);
+        Ok(wanted.zip(values).collect())
+    }
+
+    async fn states(
+        &self,
+        index: usize,
+        open: &OpenDataset,
+        plan: &DatasetPlan,
+        calls: &[AggregateFunction],
+        table: &Arc<dyn TableProvider>,
+        selection: fuse::Selection<'_>,
+    ) -> datafusion::common::Result<(Aggregation, Vec<RecordBatch>)> {
+        let mut columns = fuse::columns_read(calls, &open.schema);
+        if columns.is_empty() && open.integrity == Integrity::Full {
+            columns.extend((!open.schema.fields().is_empty()).then_some(0));
+        }
+        let scan = fuse::scan(self.state, table, &columns, selection).await?;
+        let aggregation = Aggregation::plan(Arc::clone(&scan), calls)?;
+        let states = self.collect(&open.name, aggregation.partial()).await?;
+        let rows = rows_scanned(scan.as_ref());
+        self.cost(index, |cost| {
+            if !plan.shared {
+                cost.bytes += bytes_scanned(scan.as_ref());
+            }
+            if selection.is_none() && cost.rows.is_none() {
+                cost.rows = rows;
+            }
+        });
+        Ok((aggregation, states))
+    }
+}
+
+/// Some aggregates of the fused scan.
+struct Part<'a> {
+    calls: &'a [(Wanted, AggregateFunction)],
+    rules: &'a [(Wanted, AggregateFunction)],
+}
+
+impl<'a> Part<'a> {
+    fn halves(&self) -> Vec<Part<'a>> {
+        if self.calls.len() + self.rules.len() < 2 {
+            return Vec::new();
+        }
+        let (calls, rules) = if self.calls.is_empty() || self.rules.is_empty() {
+            (
+                self.calls.split_at(self.calls.len() / 2),
+                self.rules.split_at(self.rules.len() / 2),
+            )
+        } else {
+            (self.calls.split_at(self.calls.len()), self.rules.split_at(0))
+        };
+        vec![
+            Part {
+                calls: calls.0,
+                rules: rules.0,
+            },
+            Part {
+                calls: calls.1,
+                rules: rules.1,
+            },
+        ]
+    }
+}
+
+impl Wanted {
+    /// The primitives that get a value from it.
+    pub fn primitives(&self) -> Vec<usize> {
+        match self {
+            Wanted::Primitive(primitive) => vec![*primitive],
+            Wanted::Keys(asked) => asked.iter().map(|(primitive, _)| *primitive).collect(),
+        }
+    }
+}
+
+impl DatasetPlan {
+    /// The primitives that need the data, and where their values come from.
+    fn computed(&self) -> Vec<(usize, Origin)> {
+        let fused = self.fused.iter().flat_map(|fused| {
+            fused
+                .calls
+                .iter()
+                .chain(&fused.rules)
+                .flat_map(|(wanted, _)| wanted.primitives())
+        });
+        let fused = fused.map(|primitive| (primitive, Origin::Scan));
+        let keys = self.frequencies.iter().flat_map(|set| &set.asked);
+        let keys = keys.map(|(primitive, _)| (*primitive, Origin::GroupBy));
+        let joins = self.relations.iter().map(|(id, _)| (*id, Origin::Join));
+        let alone = self.alone.iter().map(|(id, _)| (*id, Origin::Scan));
+        fused.chain(keys).chain(joins).chain(alone).collect()
+    }
+}
+
+/// A broken row of text breaks every column; anything else may be one aggregate's fault.
+fn can_be_isolated(error: &DataFusionError, open: &OpenDataset) -> bool {
+    let io = matches!(
+        error.find_root(),
+        DataFusionError::IoError(_) | DataFusionError::ObjectStore(_)
+    );
+    let text = open.dear
+        && matches!(
+            error.find_root(),
+            DataFusionError::ArrowError(..) | DataFusionError::External(_)
+        );
+    !io && !text
+}
+
+fn dense_part(value: &ScalarValue, asked: Frequency) -> Outcome {
+    let column = match asked {
+        Frequency::Distinct => "distinct",
+        Frequency::Once => "once",
+        Frequency::Entropy => return Err("entropy has no dense count".to_owned()),
+    };
+    match value {
+        ScalarValue::Struct(parts) => parts
+            .column_by_name(column)
+            .and_then(|column| ScalarValue::try_from_array(column, 0).ok())
+            .ok_or_else(|| format!("dense counts have no `{column}`")),
+        _ => Err("dense counts are a struct".to_owned()),
+    }
+}
+
+/// For each file the row groups whose flag in `unproved` equals `wanted`.
+fn row_groups_by_file(
+    open: &OpenDataset,
+    unproved: &[bool],
+    wanted: bool,
+) -> HashMap<String, Vec<bool>> {
+    let mut start = 0;
+    let mut by_file = HashMap::new();
+    for footer in open.parquet.iter().flatten() {
+        let end = start + footer.metadata.num_row_groups();
+        let groups = unproved.get(start..end).unwrap_or_default();
+        let chosen = groups.iter().map(|open| *open == wanted).collect();
+        by_file.insert(footer.location.to_string(), chosen);
+        start = end;
+    }
+    by_file
+}
+
+/// Bytes read from storage below `plan`, as its scans counted them.
+pub fn bytes_scanned(plan: &dyn ExecutionPlan) -> u64 {
+    let own = plan
+        .metrics()
+        .and_then(|metrics| metrics.sum_by_name("bytes_scanned"))
+        .map_or(0, |value| value.as_usize() as u64);
+    own + plan
+        .children()
+        .into_iter()
+        .map(|child| bytes_scanned(child.as_ref()))
+        .sum::<u64>()
+}
+
+/// Rows that left the leaf scans of `plan`.
+pub fn rows_scanned(plan: &dyn ExecutionPlan) -> Option<u64> {
+    let children = plan.children();
+    if children.is_empty() {
+        let metrics = plan.metrics()?.aggregate_by_name();
+        return metrics.iter().find_map(|metric| match metric.value() {
+            MetricValue::OutputRows(rows) => Some(rows.value() as u64),
+            _ => None,
+        });
+    }
+    children
+        .into_iter()
+        .filter_map(|child| rows_scanned(child.as_ref()))
+        .reduce(|a, b| a + b)
+}

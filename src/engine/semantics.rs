@@ -1,0 +1,165 @@
+//! Where assertions differ from DataFusion's SQL, because green must mean checked:
+//! `/` never truncates, division by zero is undefined, NaN satisfies no bound, and
+//! integer arithmetic does not wrap.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{ExprSchema, Result, ScalarValue};
+use datafusion::functions::expr_fn as scalar;
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, lit};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::BinaryExpr as PhysicalBinaryExpr;
+
+/// Divides integers as Float64, and makes division (and the remainder) by zero NULL.
+pub fn divide_exactly(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+    expr.transform_up(|node| {
+        let Expr::BinaryExpr(BinaryExpr { left, op, right }) = node else {
+            return Ok(Transformed::no(node));
+        };
+        if !matches!(op, Operator::Divide | Operator::Modulo) {
+            return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+        }
+        let whole = |side: &Expr| side.get_type(schema).is_ok_and(|t| is_whole(&t));
+        let (mut left, mut right) = (*left, *right);
+        if op == Operator::Divide && whole(&left) && whole(&right) {
+            left = to_float(left);
+            right = to_float(right);
+        }
+        if can_be_zero(&right) && right.get_type(schema).is_ok_and(|t| t.is_numeric()) {
+            let zero = lit(ScalarValue::new_zero(&right.get_type(schema)?)?);
+            right = scalar::nullif(right, zero);
+        }
+        Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(
+            Box::new(left),
+            op,
+            Box::new(right),
+        ))))
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// True for integers and for decimals without a fraction.
+fn is_whole(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale) => *scale == 0,
+        other => other.is_integer(),
+    }
+}
+
+fn to_float(expr: Expr) -> Expr {
+    Expr::Cast(Cast::new(Box::new(expr), DataType::Float64))
+}
+
+fn can_be_zero(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast(cast) => can_be_zero(&cast.expr),
+        Expr::Literal(value, _) => {
+            ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| *value == zero)
+        }
+        _ => true,
+    }
+}
+
+/// Makes comparisons of rows false where an operand is NaN.
+///
+/// To be applied to simplified expressions: negations stand at the comparisons then.
+pub fn nan_satisfies_no_bound(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+    expr.transform_up(|node| {
+        let guards: Vec<Expr> = match &node {
+            Expr::BinaryExpr(binary) if is_bound(binary.op) => [&binary.left, &binary.right]
+                .into_iter()
+                .filter(|side| can_be_nan(side, schema))
+                .map(|side| is_number(side))
+                .collect(),
+            Expr::Between(between) if can_be_nan(&between.expr, schema) => {
+                vec![is_number(&between.expr)]
+            }
+            _ => Vec::new(),
+        };
+        if guards.is_empty() {
+            return Ok(Transformed::no(node));
+        }
+        Ok(Transformed::yes(guards.into_iter().fold(node, Expr::and)))
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// Makes comparisons of computed values undefined where an operand is NaN.
+pub fn nan_is_undefined(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+    let number = |side: Expr| {
+        if can_be_nan(&side, schema) && !matches!(side, Expr::Column(_)) {
+            scalar::nanvl(side, lit(ScalarValue::Float64(None)))
+        } else {
+            side
+        }
+    };
+    expr.transform_up(|node| match node {
+        Expr::BinaryExpr(binary) if is_bound(binary.op) => {
+            let left = number(*binary.left);
+            let right = number(*binary.right);
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(
+                Box::new(left),
+                binary.op,
+                Box::new(right),
+            ))))
+        }
+        Expr::Between(mut between) => {
+            between.expr = Box::new(number(*between.expr));
+            Ok(Transformed::yes(Expr::Between(between)))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// True for comparisons with a bound.
+pub fn is_bound(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::Eq
+            | Operator::NotEq
+    )
+}
+
+fn can_be_nan(expr: &Expr, schema: &dyn ExprSchema) -> bool {
+    match expr {
+        Expr::Literal(ScalarValue::Float64(Some(value)), _) => value.is_nan(),
+        Expr::Literal(..) => false,
+        // A number that was no float before its cast cannot be NaN after it.
+        Expr::Cast(cast) => can_be_nan(&cast.expr, schema),
+        other => other.get_type(schema).is_ok_and(|t| t.is_floating()),
+    }
+}
+
+fn is_number(expr: &Expr) -> Expr {
+    Expr::Not(Box::new(scalar::isnan(expr.clone())))
+}
+
+/// Makes `+`, `-` and `*` fail on overflow instead of wrapping.
+pub fn check_arithmetic(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn PhysicalExpr>> {
+    expr.transform_up(|node| {
+        let Some(binary) = node.downcast_ref::<PhysicalBinaryExpr>() else {
+            return Ok(Transformed::no(node));
+        };
+        if !matches!(
+            binary.op(),
+            Operator::Plus | Operator::Minus | Operator::Multiply
+        ) {
+            return Ok(Transformed::no(node));
+        }
+        let checked = PhysicalBinaryExpr::new(
+            Arc::clone(binary.left()),
+            *binary.op(),
+            Arc::clone(binary.right()),
+        )
+        .with_fail_on_overflow(true);
+        Ok(Transformed::yes(Arc::new(checked) as _))
+    })
+    .map(|transformed| transformed.data)
+}
