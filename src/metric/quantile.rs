@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn quantiles_are_interpolated_between_the_closest_ranks() {
         let inf = f64::INFINITY;
-        let cases: &[(&str, &[Option<f64>], f64, Option<f64>)] = &[
+        type Case<'a> = (&'a str, &'a [Option<f64>], f64, Option<f64>);
+        let cases: &[Case] = &[
             ("no rows", &[], 0.5, None),
             ("only nulls", &[None], 0.5, None),
             ("one value", &[Some(3.0)], 0.9, Some(3.0)),

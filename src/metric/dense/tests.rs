@@ -26,7 +26,8 @@ fn counts(ranges: &[DenseRange], columns: &[ArrayRef]) -> Result<ScalarValue> {
 
 #[test]
 fn one_column_counts_its_values_and_leaves_out_nulls() {
-    let cases: &[(&str, &[Option<i64>], (i64, i64, i64))] = &[
+    type Case<'a> = (&'a str, &'a [Option<i64>], (i64, i64, i64));
+    let cases: &[Case] = &[
         ("no rows", &[], (0, 0, 0)),
         ("only nulls", &[None, None], (0, 0, 0)),
         ("all once", &[Some(-2), Some(70), Some(3)], (3, 3, 3)),

@@ -27,7 +27,8 @@ fn moments(values: &[Option<f64>]) -> (i64, Vec<Option<f64>>) {
 
 #[test]
 fn moments_are_central_sums_of_powers() {
-    let cases: &[(&str, &[Option<f64>], i64, [f64; 4])] = &[
+    type Case<'a> = (&'a str, &'a [Option<f64>], i64, [f64; 4]);
+    let cases: &[Case] = &[
         ("one value", &[Some(7.0)], 1, [7.0, 0.0, 0.0, 0.0]),
         (
             "nulls are ignored",

@@ -60,7 +60,7 @@ impl ScalarUDFImpl for IsClose {
     fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
         if let Some(Some(tolerance)) = args.scalar_arguments.get(2)
             && let Ok(ScalarValue::Float64(Some(tolerance))) = tolerance.cast_to(&DataType::Float64)
-            && !(tolerance >= 0.0)
+            && (tolerance.is_nan() || tolerance < 0.0)
         {
             return plan_err!("the tolerance of `is_close` is 0 or more, not {tolerance}");
         }

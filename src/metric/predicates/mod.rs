@@ -15,8 +15,10 @@ use datafusion::logical_expr::{ScalarUDF, ScalarUDFImpl};
 pub use dates::check_date_format;
 pub use regexes::check_regex;
 
+type Test = fn(&str) -> bool;
+
 /// Name, meaning, and the test for those that look at one text and nothing else.
-const PREDICATES: &[(&str, &str, Option<fn(&str) -> bool>)] = &[
+const PREDICATES: &[(&str, &str, Option<Test>)] = &[
     (
         "is_close",
         "`is_close(a, b, tolerance)`: two numbers differ by at most the tolerance; NaN is close to nothing",

@@ -2,6 +2,7 @@ use datafusion::arrow::array::{
     Decimal128Array, Decimal256Array, DurationSecondArray, Int64Array, StringArray, UInt64Array,
 };
 use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::i256;
 use proptest::prelude::*;
 
 use super::*;
