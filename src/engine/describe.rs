@@ -5,7 +5,7 @@ use std::fmt::Write;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{DatasetPlan, Wanted, columns_read};
+use super::plan::{DatasetPlan, columns_read};
 use super::prepare::{Binding, Prepared};
 
 /// What a run of a suite would do.
@@ -224,10 +224,6 @@ fn steps(plan: &DatasetPlan, prepared: &Prepared, needs: &Needs) -> Vec<Step> {
             over,
             computes: needs.list(primitives),
         });
-        debug_assert!(fused.calls.iter().all(|(wanted, _)| match wanted {
-            Wanted::Primitive(_) => true,
-            Wanted::Keys(asked) => !asked.is_empty(),
-        }));
     }
     for frequency in &plan.frequencies {
         let keys: Vec<String> = frequency.set.keys.iter().map(ToString::to_string).collect();

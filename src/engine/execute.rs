@@ -314,7 +314,7 @@ impl Work<'_> {
             let failure = match self.part(index, open, plan, fused, &part, table).await {
                 Ok(values) => {
                     for (wanted, value) in values {
-                        self.keep(wanted, value);
+                        self.keep(index, wanted, value);
                     }
                     continue;
                 }
@@ -335,8 +335,11 @@ impl Work<'_> {
         }
     }
 
-    fn keep(&self, wanted: &Wanted, value: ScalarValue) {
+    fn keep(&self, index: usize, wanted: &Wanted, value: ScalarValue) {
         match wanted {
+            Wanted::Rows => self.cost(index, |cost| {
+                cost.rows = super::value::integer(&value).and_then(|n| u64::try_from(n).ok());
+            }),
             Wanted::Primitive(primitive) => self.record(*primitive, Ok(value), Origin::Scan),
             Wanted::Keys(asked) => {
                 for (primitive, asked) in asked {
@@ -411,15 +414,9 @@ impl Work<'_> {
         let scan = fuse::scan(self.state, table, &columns, selection).await?;
         let aggregation = Aggregation::plan(Arc::clone(&scan), calls)?;
         let states = self.collect(&open.name, aggregation.partial()).await?;
-        let rows = rows_scanned(scan.as_ref());
-        self.cost(index, |cost| {
-            if !plan.shared {
-                cost.bytes += bytes_scanned(scan.as_ref());
-            }
-            if selection.is_none() && cost.rows.is_none() {
-                cost.rows = rows;
-            }
-        });
+        if !plan.shared {
+            self.cost(index, |cost| cost.bytes += bytes_scanned(scan.as_ref()));
+        }
         Ok((aggregation, states))
     }
 }
@@ -462,6 +459,7 @@ impl Wanted {
         match self {
             Wanted::Primitive(primitive) => vec![*primitive],
             Wanted::Keys(asked) => asked.iter().map(|(primitive, _)| *primitive).collect(),
+            Wanted::Rows => Vec::new(),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::Expr;
+use datafusion::functions_aggregate::count::count_udaf;
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::logical_expr::expr::AggregateFunction;
 
 use super::dataset::Columns;
@@ -57,6 +58,8 @@ pub enum Wanted {
     Primitive(usize),
     /// Several primitives about one key set, from its dense counts.
     Keys(Vec<(usize, Frequency)>),
+    /// The report, which says how many rows were read.
+    Rows,
 }
 
 /// A query that counts equal keys.
@@ -81,11 +84,6 @@ impl DatasetPlan {
         } else {
             queries as u64
         }
-    }
-
-    /// True if nothing of the dataset is wanted.
-    pub fn is_empty(&self) -> bool {
-        self.scans() == 0 && self.metadata.is_empty()
     }
 }
 
@@ -166,6 +164,9 @@ pub fn plan(
         calls.append(&mut rules);
         unproved.clear();
     }
+    if !calls.is_empty() && plan.rows.is_none() {
+        calls.push((Wanted::Rows, count_rows()));
+    }
     if !calls.is_empty() || !rules.is_empty() {
         plan.fused = Some(FusedPlan {
             calls,
@@ -174,6 +175,11 @@ pub fn plan(
         });
     }
     plan
+}
+
+fn count_rows() -> AggregateFunction {
+    let one = vec![lit(1_i64)];
+    AggregateFunction::new_udf(count_udaf(), one, false, None, Vec::new(), None)
 }
 
 /// Completes the plans with what they owe each other: look-ups in other datasets, and
