@@ -15,7 +15,7 @@ cargo fmt --all --check
 
 step tests
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace --locked --all-targets --no-fail-fast
+    cargo nextest run --workspace --locked --no-fail-fast
 else
     cargo test --workspace --locked --tests --examples
 fi

@@ -15,7 +15,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, AggregateFunctionParams}
 use datafusion::logical_expr::{AggregateUDF, Cast, Expr, ExprSchemable, lit, when};
 
 use super::catalogue::{self, Metric, primitive};
-use super::{count_if, moments, sum};
+use super::{count_if, moments, quantile, sum};
 use crate::error::{Error, Result};
 
 /// What expanding a call needs to know of its surroundings.
@@ -367,10 +367,7 @@ impl Call<'_> {
     }
 
     fn quantile(&self, arg: Expr, q: Expr) -> Expr {
-        self.aggregate(
-            df::percentile_cont::percentile_cont_udaf(),
-            vec![to(arg, DataType::Float64), q],
-        )
+        self.aggregate(quantile::quantile_udaf(), vec![arg, q])
     }
 
     fn approx_quantile(&self, arg: Expr, q: Expr) -> Expr {
