@@ -6,6 +6,7 @@ pub mod file;
 mod assembly;
 mod builder;
 mod complaint;
+mod dataset;
 mod interpolate;
 mod node;
 mod reading;
@@ -22,7 +23,8 @@ use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::Expr;
 pub use veracity_processor::{Location, Severity};
 
-pub use builder::{FileDataset, RowsAssertion, SuiteBuilder};
+pub use builder::{RowsAssertion, SuiteBuilder};
+pub use dataset::FileDataset;
 pub use interpolate::Environment;
 pub use validate::{MAX_ASSERTIONS, MAX_EXPRESSION_BYTES};
 

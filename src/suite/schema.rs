@@ -1,0 +1,292 @@
+//! The keys of a suite file: the types it is read into, and its JSON Schema.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Deserialize;
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use veracity_processor::{Location, Severity};
+
+use super::node::AT;
+use super::yaml::{self, Place};
+use super::{Format, FormatOptions, Integrity, OnNull};
+
+/// The JSON Schema of suite files, for editors.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(SuiteKeys).to_value()
+}
+
+/// A veracity suite: what must hold for some datasets.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Suite")]
+pub(super) struct SuiteKeys {
+    /// The version of this format: 1.
+    #[expect(dead_code, reason = "checked before the rest is read")]
+    #[schemars(range(min = 1, max = 1))]
+    version: u64,
+    /// The suite's name, in reports and messages.
+    pub suite: Placed<String>,
+    /// The datasets by name: a path, or a mapping.
+    pub datasets: Entries<DatasetEntry>,
+    /// The least severity whose failures fail the run. Default: P1.
+    pub fail_on: Option<Severity>,
+    /// The checks, in the order of the report.
+    pub checks: Vec<Placed<CheckKeys>>,
+    /// What happens with the report beside being shown.
+    pub processors: Option<Processors>,
+}
+
+/// Result processors by name.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Processors {
+    /// Shows the report as text. It has no settings yet.
+    #[serde(default, deserialize_with = "given")]
+    pub console: Option<NoSettings>,
+    /// Writes the report as JSON. It has no settings yet.
+    #[serde(default, deserialize_with = "given")]
+    pub json: Option<NoSettings>,
+}
+
+impl Processors {
+    /// The names that are there, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let named = [("console", &self.console), ("json", &self.json)];
+        let given = named.into_iter().filter(|(_, settings)| settings.is_some());
+        given.map(|(name, _)| name.to_owned()).collect()
+    }
+}
+
+/// No settings: `{}` or nothing at all.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NoSettings {}
+
+/// A key that is there, also if nothing stands behind it.
+fn given<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NoSettings>, D::Error> {
+    let settings = Option::<NoSettings>::deserialize(deserializer)?;
+    Ok(Some(settings.unwrap_or_default()))
+}
+
+/// A dataset: its path, or a mapping.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "$text or keys")]
+#[schemars(rename = "Dataset", untagged)]
+pub(super) enum DatasetEntry {
+    /// A file, a glob or a folder; relative to the suite file.
+    Text(Placed<String>),
+    /// A path or a query, with settings.
+    Keys(Box<Placed<DatasetKeys>>),
+}
+
+/// A dataset with its settings: either `path` or `sql`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "DatasetSettings")]
+pub(super) struct DatasetKeys {
+    /// A file, a glob or a folder; relative to the suite file. `{date}` is the date of the run.
+    pub path: Option<Placed<String>>,
+    /// A `select` over the other datasets.
+    pub sql: Option<Placed<String>>,
+    /// How the files are written, if their extension does not say so.
+    pub format: Option<Placed<Format>>,
+    /// Options of the reader.
+    pub options: Option<Placed<FormatOptions>>,
+    /// The zone of timestamps without one: `Europe/Amsterdam` or `+02:00`.
+    pub timezone: Option<Placed<String>>,
+    /// Columns whose values are masked in every output.
+    pub sensitive: Option<Vec<String>>,
+    /// How much of a file has to be read before it counts as verified. Default: metadata.
+    pub integrity: Option<Integrity>,
+}
+
+/// A named group of assertions on one dataset.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Check")]
+pub(super) struct CheckKeys {
+    /// Its name; unique in the suite.
+    pub check: Placed<String>,
+    /// The dataset it is about. Needed where the suite has several.
+    pub dataset: Option<Placed<String>>,
+    /// The severity of its assertions. Default: P1.
+    pub severity: Option<Severity>,
+    /// Labels of all its assertions.
+    pub tags: Option<Vec<String>>,
+    /// What must hold.
+    pub assertions: Vec<AssertionEntry>,
+}
+
+/// An assertion: a SQL expression over aggregates, or a mapping.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename = "$text or keys")]
+#[schemars(rename = "Assertion", untagged)]
+pub(super) enum AssertionEntry {
+    /// A SQL expression over aggregates that must be true: `completeness(email) >= 0.95`.
+    Text(Placed<String>),
+    /// An expression with its settings.
+    Keys(Box<Placed<AssertionKeys>>),
+}
+
+/// An assertion with its settings: either `expect` or `rows`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "AssertionSettings")]
+pub(super) struct AssertionKeys {
+    /// A SQL expression over aggregates that must be true: `completeness(email) >= 0.95`.
+    pub expect: Option<Placed<String>>,
+    /// A SQL expression that must be true for each row: `ship_date <= receipt_date`.
+    pub rows: Option<Placed<String>>,
+    /// Its name; the expression if not given. Unique in its check.
+    pub name: Option<Placed<String>>,
+    /// Its severity, if not that of the check.
+    pub severity: Option<Severity>,
+    /// Labels beside those of the check.
+    pub tags: Option<Vec<String>>,
+    /// With `rows`: the least share of rows that must hold it, above 0 and at most 1. Default: 1.
+    pub mostly: Option<Placed<f64>>,
+    /// With `rows`: what a row means for which the expression is unknown. Default: skip.
+    pub on_null: Option<Placed<OnNull>>,
+}
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl<T> Placed<T> {
+    /// Its place as part of `file`.
+    pub fn location(&self, file: &str) -> Location {
+        self.place.location(file)
+    }
+
+    /// Where its first character stands in `file`, if it stands there as it is.
+    pub fn start(&self, file: &str) -> Option<Location> {
+        let (line, column) = self.place.start?;
+        Some(yaml::location(file, line, column))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_tuple_struct(AT, 5, PlacedVisitor(PhantomData))
+    }
+}
+
+struct PlacedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for PlacedVisitor<T> {
+    type Value = Placed<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a value with its place")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Placed<T>, A::Error> {
+        let mut numbers = [0_u32; 4];
+        for number in &mut numbers {
+            *number = access.next_element()?.unwrap_or_default();
+        }
+        let value = access.next_element()?;
+        let [line, column, start_line, start_column] = numbers;
+        Ok(Placed {
+            value: value.ok_or_else(|| serde::de::Error::custom("a place without a value"))?,
+            place: Place {
+                line,
+                column,
+                start: (start_line > 0).then_some((start_line, start_column)),
+            },
+        })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Placed<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
+    }
+}
+
+/// A mapping whose keys are free, in the order of the file.
+#[derive(Debug)]
+pub(super) struct Entries<T>(pub Vec<(Placed<String>, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntriesVisitor(PhantomData))
+    }
+}
+
+struct EntriesVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
+    type Value = Entries<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a mapping")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Entries<T>, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Entries(entries))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Entries<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        BTreeMap::<String, T>::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<BTreeMap<String, T>>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_schema_of_suite_files_is_stable_and_describes_every_key() {
+        let schema = schema();
+        let mut objects = vec![&schema];
+        objects.extend(schema["$defs"].as_object().unwrap().values());
+        for object in objects {
+            for (key, property) in object["properties"].as_object().into_iter().flatten() {
+                assert!(
+                    property["description"].is_string(),
+                    "{key} has no description"
+                );
+            }
+        }
+        insta::assert_snapshot!(serde_json::to_string_pretty(&schema).unwrap());
+    }
+}
