@@ -1,6 +1,7 @@
 //! Assertions bound one by one against their datasets, before anything is fused: a
 //! misspelled column is an error of its own assertion alone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -99,14 +100,30 @@ impl<'a> Binder<'a> {
             all: self.datasets,
             default,
         };
+        let known = (self.symbols.len(), self.primitives.all.len());
+        let bound = self.bind_condition(condition, &datasets);
+        if bound.is_err() {
+            // What only this assertion would have needed is not computed.
+            self.symbols.truncate(known.0);
+            self.by_call.retain(|_, symbol| *symbol < known.0);
+            self.primitives.truncate(known.1);
+        }
+        bound
+    }
+
+    fn bind_condition(
+        &mut self,
+        condition: &Condition,
+        datasets: &Datasets,
+    ) -> Result<BoundAssertion> {
         match condition {
-            Condition::Expect(Predicate::Text { sql, .. }) => self.bind_text(sql, &datasets),
-            Condition::Expect(Predicate::Expr(expr)) => self.bind_expr(expr, &datasets),
+            Condition::Expect(Predicate::Text { sql, .. }) => self.bind_text(sql, datasets),
+            Condition::Expect(Predicate::Expr(expr)) => self.bind_expr(expr, datasets),
             Condition::Rows {
                 predicate,
                 mostly,
                 on_null,
-            } => self.bind_rows(predicate, *mostly, *on_null, &datasets),
+            } => self.bind_rows(predicate, *mostly, *on_null, datasets),
         }
     }
 
@@ -304,7 +321,11 @@ impl<'a> Binder<'a> {
     }
 
     /// The columns of the datasets that a qualified expression names.
-    fn schema_for(&self, expr: &SqlExpr, datasets: &Datasets) -> Result<DFSchema> {
+    fn schema_for<'d>(
+        &self,
+        expr: &SqlExpr,
+        datasets: &'d Datasets,
+    ) -> Result<Cow<'d, DFSchema>> {
         let mut used = BTreeSet::new();
         let _ = datafusion::sql::sqlparser::ast::visit_expressions(expr, |node| {
             if let SqlExpr::CompoundIdentifier(parts) = node
@@ -314,17 +335,7 @@ impl<'a> Binder<'a> {
             }
             std::ops::ControlFlow::<()>::Continue(())
         });
-        let mut schema: Option<DFSchema> = None;
-        for dataset in used {
-            let columns = &datasets.columns(dataset)?.qualified;
-            schema = Some(match schema {
-                None => columns.clone(),
-                Some(schema) => schema
-                    .join(columns)
-                    .map_err(|error| Error::assertion(plain_message(&error)))?,
-            });
-        }
-        Ok(schema.unwrap_or_else(DFSchema::empty))
+        joined(used, datasets)
     }
 
     fn plan_call(&self, call: SqlExpr, datasets: &Datasets) -> Result<Expr> {
@@ -620,45 +631,56 @@ fn expand_call(
     if matches!(name.as_str(), "unmatched" | "referential_integrity") {
         call.params.args = call.params.args.into_iter().flat_map(untuple).collect();
     }
-    predicates_are_valid(&call)?;
-    let mut schema = datasets.columns(*dataset)?.qualified.clone();
-    let timezone = zone_of(&call, datasets, &mut schema, *dataset)?;
+    patterns_are_valid(&call)?;
+    let used = datasets_used(&call, datasets);
+    let home = datasets.columns(used.first().copied().unwrap_or(*dataset))?;
+    let schema = joined(used, datasets)?;
     let scope = Scope {
         schema: &schema,
-        timezone: timezone.as_deref(),
+        timezone: home.timezone.as_deref(),
         now,
     };
     let expansion = expand(&call, &scope)?;
     Ok((expansion.value, expansion.precision))
 }
 
-/// Makes `schema` hold the columns of every dataset the call names; returns the time zone
-/// of the first.
-fn zone_of(
-    call: &AggregateFunction,
-    datasets: &Datasets,
-    schema: &mut DFSchema,
-    default: usize,
-) -> Result<Option<String>> {
+/// The datasets whose columns a call names, in the order of their first appearance.
+fn datasets_used(call: &AggregateFunction, datasets: &Datasets) -> Vec<usize> {
     let mut used = Vec::new();
     for expr in call.params.args.iter().chain(call.params.filter.as_deref()) {
-        for column in expr.column_refs() {
-            let relation = column.relation.as_ref().map(|relation| relation.table());
-            if let Some(dataset) = relation.and_then(|name| datasets.find(name))
+        // The closure never fails.
+        let _ = expr.apply(|node| {
+            if let Expr::Column(column) = node
+                && let Some(relation) = &column.relation
+                && let Some(dataset) = datasets.find(relation.table())
                 && !used.contains(&dataset)
             {
                 used.push(dataset);
             }
-        }
+            Ok(TreeNodeRecursion::Continue)
+        });
     }
-    for &dataset in used.iter().filter(|dataset| **dataset != default) {
+    used
+}
+
+/// The columns of several datasets; of none if there are none.
+fn joined<'d>(
+    used: impl IntoIterator<Item = usize>,
+    datasets: &'d Datasets,
+) -> Result<Cow<'d, DFSchema>> {
+    let mut schema: Option<Cow<DFSchema>> = None;
+    for dataset in used {
         let columns = &datasets.columns(dataset)?.qualified;
-        *schema = schema
-            .join(columns)
-            .map_err(|error| Error::assertion(plain_message(&error)))?;
+        schema = Some(match schema {
+            None => Cow::Borrowed(columns),
+            Some(schema) => Cow::Owned(
+                schema
+                    .join(columns)
+                    .map_err(|error| Error::assertion(plain_message(&error)))?,
+            ),
+        });
     }
-    let home = used.first().copied().unwrap_or(default);
-    Ok(datasets.columns(home)?.timezone.clone())
+    Ok(schema.unwrap_or_else(|| Cow::Owned(DFSchema::empty())))
 }
 
 /// The members of a tuple `(a, b)`; anything else stays one.
@@ -702,21 +724,36 @@ fn from_schema(name: &str, call: &AggregateFunction, columns: &Columns) -> Resul
 
 
 /// Checks the regular expressions and date formats that an expression holds.
-fn predicates_are_valid(call: &AggregateFunction) -> Result<()> {
+fn patterns_are_valid(call: &AggregateFunction) -> Result<()> {
     let mut failure = None;
     for expr in call.params.args.iter().chain(call.params.filter.as_deref()) {
         // The closure never fails.
         let _ = expr.apply(|node| {
-            let Expr::ScalarFunction(function) = node else {
-                return Ok(TreeNodeRecursion::Continue);
-            };
-            let literal = match function.args.get(1) {
-                Some(Expr::Literal(value, _)) => value.try_as_str().flatten(),
-                _ => None,
-            };
-            let checked = match (function.name(), literal) {
-                ("matches" | "regexp_like", Some(pattern)) => predicates::check_regex(pattern),
-                ("is_date", Some(format)) => predicates::check_date_format(format),
+            let checked = match node {
+                Expr::ScalarFunction(function) => match (function.name(), function.args.get(1)) {
+                    ("is_date", Some(Expr::Literal(format, _))) => format
+                        .try_as_str()
+                        .flatten()
+                        .map_or(Ok(()), predicates::check_date_format),
+                    (name, Some(Expr::Literal(pattern, _)))
+                        if name == "matches" || name.starts_with("regexp_") =>
+                    {
+                        valid_regex(pattern)
+                    }
+                    _ => Ok(()),
+                },
+                Expr::BinaryExpr(BinaryExpr {
+                    op:
+                        Operator::RegexMatch
+                        | Operator::RegexIMatch
+                        | Operator::RegexNotMatch
+                        | Operator::RegexNotIMatch,
+                    right,
+                    ..
+                }) => match right.as_ref() {
+                    Expr::Literal(pattern, _) => valid_regex(pattern),
+                    _ => Ok(()),
+                },
                 _ => Ok(()),
             };
             if let Err(message) = checked {
@@ -726,6 +763,11 @@ fn predicates_are_valid(call: &AggregateFunction) -> Result<()> {
         });
     }
     failure.map_or(Ok(()), Err)
+}
+
+fn valid_regex(pattern: &ScalarValue) -> Result<(), String> {
+    let pattern = pattern.try_as_str().flatten();
+    pattern.map_or(Ok(()), predicates::check_regex)
 }
 
 fn text_of(expr: &Expr) -> String {

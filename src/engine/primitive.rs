@@ -107,6 +107,18 @@ impl Primitives {
     }
 }
 
+impl Primitives {
+    /// Forgets all but the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        if len == self.all.len() {
+            return;
+        }
+        self.all.truncate(len);
+        self.by_call.retain(|_, index| *index < len);
+        self.by_kind.retain(|_, index| *index < len);
+    }
+}
+
 fn prepare(
     call: AggregateFunction,
     default: usize,

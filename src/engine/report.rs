@@ -9,10 +9,11 @@ use veracity_processor::{
 };
 
 use super::bind::{BoundAssertion, SymbolPlan};
-use super::execute::{Origin, Outcomes};
+use super::execute::{Cost, Origin, Outcomes};
 use super::prepare::{Binding, Planned, Prepared};
 use super::value;
 use crate::error::Error;
+use crate::source::OpenDataset;
 use crate::suite::{Assertion, Condition, Predicate};
 
 /// Identity and times of a run that the report repeats.
@@ -305,7 +306,9 @@ fn datasets(prepared: &Prepared, outcomes: &Outcomes) -> Vec<DatasetReport> {
             if let Some(cost) = outcomes.costs.get(&index) {
                 dataset.scans = cost.scans;
                 dataset.rows = cost.rows;
-                dataset.bytes_read = (dataset.files > 0).then_some(cost.bytes);
+                dataset.bytes_read = prepared.open[index]
+                    .as_deref()
+                    .and_then(|open| bytes_read(open, cost));
                 if dataset.error.is_none() {
                     dataset.error.clone_from(&cost.error);
                 }
@@ -315,6 +318,17 @@ fn datasets(prepared: &Prepared, outcomes: &Outcomes) -> Vec<DatasetReport> {
         .collect();
     datasets.sort_by(|a, b| a.name.cmp(&b.name));
     datasets
+}
+
+/// What the readers counted; text is read as a whole each time, and nobody counts.
+fn bytes_read(open: &OpenDataset, cost: &Cost) -> Option<u64> {
+    if open.files.is_empty() {
+        return None;
+    }
+    if open.dear && cost.bytes == 0 {
+        return Some(cost.scans * open.files.iter().map(|file| file.size).sum::<u64>());
+    }
+    Some(cost.bytes)
 }
 
 /// The outcome in one word. Failures count from `fail_on` on, and so do undefined values;
