@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -18,6 +18,7 @@ use datafusion::datasource::object_store::ObjectStoreUrl;
 use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::context::SessionState;
+use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use datafusion::prelude::SessionContext;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::{ObjectMeta, ObjectStore};
@@ -29,7 +30,7 @@ use super::locate::{Located, locate};
 use super::partitions::partitions;
 use super::schema::{merged, nullable, refuse_twice};
 use super::table::FileTable;
-use super::{OpenContext, OpenDataset, ParquetFooter, delimited};
+use super::{FileIdentity, OpenContext, OpenDataset, ParquetFooter, delimited};
 use crate::error::{Error, Result};
 use crate::suite::{Dataset, Format, FormatOptions};
 
@@ -236,6 +237,27 @@ fn sound(file: &Located) -> Result<()> {
         return Err(broken(shown, "its footer would be longer than the file"));
     }
     Ok(())
+}
+
+/// Why the data of a Parquet file cannot be read, if it cannot.
+pub(super) fn unreadable(file: &FileIdentity) -> Option<String> {
+    let read = || -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&file.path)?)?.build()?;
+        for batch in reader {
+            batch?;
+        }
+        Ok(())
+    };
+    // The decoder is not proof against every kind of garbage.
+    let problem = match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => cleaned(&error.to_string()),
+        Err(_) => "its data makes no sense".to_owned(),
+    };
+    Some(format!(
+        "`{}` cannot be read: {problem}",
+        file.path.display()
+    ))
 }
 
 fn broken(shown: &str, how: &str) -> Error {

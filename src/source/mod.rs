@@ -4,6 +4,7 @@
 //! a fixed list of files; [`OpenDataset::changed`] tells whether one of them changed since.
 
 mod csv;
+mod csv_errors;
 mod delimited;
 mod explain;
 mod files;
@@ -30,7 +31,7 @@ use chrono::NaiveDate;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
+use datafusion::common::{DataFusionError, TableReference};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use futures::{FutureExt, StreamExt, stream};
@@ -61,6 +62,14 @@ pub struct FileIdentity {
     pub size: u64,
     /// When it was last written, if the system knows.
     pub modified: Option<SystemTime>,
+}
+
+impl FileIdentity {
+    /// Its name without its folder.
+    fn name(&self) -> String {
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
+        name.to_string_lossy().into_owned()
+    }
 }
 
 /// The footer of a Parquet file.
@@ -336,6 +345,30 @@ impl OpenDataset {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// `error`, which a query on this dataset ended with, in one sentence.
+    ///
+    /// It is that of [`explain`], with the file where there is no other it could be.
+    pub fn explain(&self, error: &DataFusionError) -> String {
+        let text = explain(error, &self.name);
+        match self.files.as_slice() {
+            [file] if text.starts_with("cannot read") && !text.contains(&file.name()) => {
+                format!("{text}; the file is `{}`", file.path.display())
+            }
+            _ => text,
+        }
+    }
+
+    /// The first of several Parquet files whose data cannot be read, and why.
+    ///
+    /// It reads all of them up to that one: it is meant for after a scan that failed, whose error
+    /// does not say which file it was.
+    pub async fn find_unreadable(&self) -> Option<String> {
+        self.parquet.as_ref()?;
+        let files = self.files.clone();
+        let found = files::blocking(move || Ok(files.iter().find_map(files::unreadable)));
+        found.await.ok().flatten()
     }
 
     /// What has happened to the files since they were opened, in a sentence; nothing if they
