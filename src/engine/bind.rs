@@ -10,26 +10,21 @@ use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, ScalarValue, Spans};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::expr::{AggregateFunction, InList};
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, lit};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
-use datafusion::sql::unparser::expr_to_sql;
 
+use super::calls::{expand_call, joined};
 use super::computed::{Computed, Input};
 use super::dataset::Columns;
 use super::names::{self, Datasets, Functions};
 use super::primitive::Primitives;
 use super::semantics;
 use super::simplify::Simplify;
+use super::text;
 use crate::error::{Error, Result};
-use crate::metric::expand::{Scope, expand};
-use crate::metric::{catalogue, plain_message, predicates};
+use crate::metric::{catalogue, plain_message};
 use crate::suite::{Condition, OnNull, Predicate};
-
-/// Longest expression, in bytes.
-const MAX_TEXT: usize = 64 * 1024;
-/// Most operators in one expression; deeper trees would endanger the stack.
-const MAX_OPERATORS: usize = 1_000;
 
 /// A metric call of the suite.
 #[derive(Debug)]
@@ -128,7 +123,7 @@ impl<'a> Binder<'a> {
     }
 
     fn bind_text(&mut self, sql: &str, datasets: &Datasets) -> Result<BoundAssertion> {
-        let mut outer = self.parse(sql)?;
+        let mut outer = text::parse(sql, self.state)?;
         let lifted = names::lift(
             &mut outer,
             datasets,
@@ -157,7 +152,7 @@ impl<'a> Binder<'a> {
     }
 
     fn bind_expr(&mut self, expr: &Expr, datasets: &Datasets) -> Result<BoundAssertion> {
-        let text = text_of(expr);
+        let text = text::text_of(expr);
         let mut calls = Vec::new();
         let mut failure = None;
         let outer = expr
@@ -192,7 +187,7 @@ impl<'a> Binder<'a> {
         }
         let mut symbols = Vec::with_capacity(calls.len());
         for call in calls {
-            let text = text_of(&call);
+            let text = text::text_of(&call);
             let call = self.qualify_expr(call, datasets)?;
             symbols.push(self.symbol(call, text, datasets)?);
         }
@@ -271,7 +266,7 @@ impl<'a> Binder<'a> {
     ) -> Result<(String, Expr)> {
         match predicate {
             Predicate::Text { sql, .. } => {
-                let mut parsed = self.parse(sql)?;
+                let mut parsed = text::parse(sql, self.state)?;
                 let text = parsed.to_string();
                 names::qualify(
                     &mut parsed,
@@ -284,40 +279,10 @@ impl<'a> Binder<'a> {
                 Ok((text, self.plan_sql(parsed, &schema)?))
             }
             Predicate::Expr(expr) => {
-                let text = text_of(expr);
+                let text = text::text_of(expr);
                 Ok((text, self.qualify_expr((**expr).clone(), datasets)?))
             }
         }
-    }
-
-    fn parse(&self, sql: &str) -> Result<SqlExpr> {
-        if sql.trim().is_empty() {
-            return Err(Error::assertion("the assertion is empty"));
-        }
-        if sql.len() > MAX_TEXT {
-            return Err(Error::assertion(format!(
-                "the assertion is {} bytes long; {MAX_TEXT} are the most",
-                sql.len()
-            )));
-        }
-        let operators = count_operators(sql);
-        if operators > MAX_OPERATORS {
-            return Err(Error::assertion(format!(
-                "the assertion has {operators} operators; {MAX_OPERATORS} are the most. Lists are written `x in (..)`"
-            )));
-        }
-        let dialect = self.state.config_options().sql_parser.dialect;
-        let parsed = self
-            .state
-            .sql_to_expr_with_alias(sql, &dialect)
-            .map_err(|error| syntax_error(sql, &plain_message(&error)))?;
-        if let Some(alias) = parsed.alias {
-            return Err(Error::Assertion {
-                message: format!("unexpected `{alias}` after the expression"),
-                offset: names::offset(sql, alias.span.start),
-            });
-        }
-        Ok(parsed.expr)
     }
 
     /// The columns of the datasets that a qualified expression names.
@@ -556,10 +521,16 @@ impl<'a> Binder<'a> {
             found = match node {
                 Expr::BinaryExpr(BinaryExpr {
                     left,
-                    op: Operator::Eq | Operator::NotEq,
+                    op:
+                        Operator::Eq
+                        | Operator::NotEq
+                        | Operator::IsDistinctFrom
+                        | Operator::IsNotDistinctFrom,
                     right,
                 }) => inexact(left).or_else(|| inexact(right)),
-                Expr::InList(InList { expr, .. }) => inexact(expr),
+                Expr::InList(InList { expr, list, .. }) => {
+                    inexact(expr).or_else(|| list.iter().find_map(inexact))
+                }
                 _ => None,
             };
             Ok(if found.is_some() {
@@ -581,9 +552,9 @@ impl<'a> Binder<'a> {
         let (value, bound) = match expr {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) if semantics::is_bound(*op) => {
                 if right.column_refs().is_empty() {
-                    (left, format!("{op} {}", text_of(right)))
+                    (left, format!("{op} {}", text::text_of(right)))
                 } else if left.column_refs().is_empty() {
-                    (right, format!("{} {}", op.swap()?, text_of(left)))
+                    (right, format!("{} {}", op.swap()?, text::text_of(left)))
                 } else {
                     return None;
                 }
@@ -593,7 +564,7 @@ impl<'a> Binder<'a> {
                     && between.high.column_refs().is_empty() =>
             {
                 let not = if between.negated { "not " } else { "" };
-                let (low, high) = (text_of(&between.low), text_of(&between.high));
+                let (low, high) = (text::text_of(&between.low), text::text_of(&between.high));
                 (&between.expr, format!("{not}between {low} and {high}"))
             }
             _ => return None,
@@ -606,230 +577,4 @@ impl<'a> Binder<'a> {
         let value = Computed::plan((**value).clone(), &used, &self.simplify).ok()?;
         Some((value, bound))
     }
-}
-
-fn expand_call(
-    mut call: AggregateFunction,
-    datasets: &Datasets,
-    dataset: &mut usize,
-    now: DateTime<Utc>,
-) -> Result<(Expr, Option<&'static str>)> {
-    let name = call.func.name().to_owned();
-    if matches!(name.as_str(), "has_column" | "column_type" | "column_count") {
-        return from_schema(&name, &call, datasets.columns(*dataset)?)
-            .map(|value| (lit(value), None));
-    }
-    if name == "row_count"
-        && let [Expr::Literal(value, _)] = call.params.args.as_slice()
-    {
-        let named = value.try_as_str().flatten().unwrap_or_default();
-        *dataset = datasets
-            .find(named)
-            .ok_or_else(|| Error::assertion(format!("there is no dataset `{named}`")))?;
-        call.params.args.clear();
-    }
-    if matches!(name.as_str(), "unmatched" | "referential_integrity") {
-        call.params.args = call.params.args.into_iter().flat_map(untuple).collect();
-    }
-    patterns_are_valid(&call)?;
-    let used = datasets_used(&call, datasets);
-    let home = datasets.columns(used.first().copied().unwrap_or(*dataset))?;
-    let schema = joined(used, datasets)?;
-    let scope = Scope {
-        schema: &schema,
-        timezone: home.timezone.as_deref(),
-        now,
-    };
-    let expansion = expand(&call, &scope)?;
-    Ok((expansion.value, expansion.precision))
-}
-
-/// The datasets whose columns a call names, in the order of their first appearance.
-fn datasets_used(call: &AggregateFunction, datasets: &Datasets) -> Vec<usize> {
-    let mut used = Vec::new();
-    for expr in call.params.args.iter().chain(call.params.filter.as_deref()) {
-        // The closure never fails.
-        let _ = expr.apply(|node| {
-            if let Expr::Column(column) = node
-                && let Some(relation) = &column.relation
-                && let Some(dataset) = datasets.find(relation.table())
-                && !used.contains(&dataset)
-            {
-                used.push(dataset);
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-    }
-    used
-}
-
-/// The columns of several datasets; of none if there are none.
-fn joined<'d>(
-    used: impl IntoIterator<Item = usize>,
-    datasets: &'d Datasets,
-) -> Result<Cow<'d, DFSchema>> {
-    let mut schema: Option<Cow<DFSchema>> = None;
-    for dataset in used {
-        let columns = &datasets.columns(dataset)?.qualified;
-        schema = Some(match schema {
-            None => Cow::Borrowed(columns),
-            Some(schema) => Cow::Owned(
-                schema
-                    .join(columns)
-                    .map_err(|error| Error::assertion(plain_message(&error)))?,
-            ),
-        });
-    }
-    Ok(schema.unwrap_or_else(|| Cow::Owned(DFSchema::empty())))
-}
-
-/// The members of a tuple `(a, b)`; anything else stays one.
-fn untuple(expr: Expr) -> Vec<Expr> {
-    match expr {
-        Expr::ScalarFunction(call) if matches!(call.name(), "struct" | "row") => call.args,
-        Expr::ScalarFunction(call) if call.name() == "named_struct" => {
-            call.args.into_iter().skip(1).step_by(2).collect()
-        }
-        other => vec![other],
-    }
-}
-
-fn from_schema(name: &str, call: &AggregateFunction, columns: &Columns) -> Result<ScalarValue> {
-    let metric = catalogue::find(name).expect("the caller names a metric");
-    let misused = || Error::assertion(format!("`{name}` is called as {}", metric.usage));
-    if name == "column_count" {
-        if !call.params.args.is_empty() {
-            return Err(misused());
-        }
-        return Ok(ScalarValue::from(columns.schema.fields().len() as i64));
-    }
-    let [Expr::Literal(value, _)] = call.params.args.as_slice() else {
-        return Err(misused());
-    };
-    let column = value.try_as_str().flatten().ok_or_else(misused)?;
-    let found = columns.schema.field_with_name(column);
-    if name == "has_column" {
-        return Ok(ScalarValue::from(found.is_ok()));
-    }
-    match found {
-        Ok(field) => Ok(ScalarValue::from(super::value::type_name(field.data_type()))),
-        Err(_) => Err(Error::assertion(
-            columns
-                .resolve(column)
-                .err()
-                .unwrap_or_else(|| format!("`{}` has no column `{column}`", columns.dataset)),
-        )),
-    }
-}
-
-
-/// Checks the regular expressions and date formats that an expression holds.
-fn patterns_are_valid(call: &AggregateFunction) -> Result<()> {
-    let mut failure = None;
-    for expr in call.params.args.iter().chain(call.params.filter.as_deref()) {
-        // The closure never fails.
-        let _ = expr.apply(|node| {
-            let checked = match node {
-                Expr::ScalarFunction(function) => match (function.name(), function.args.get(1)) {
-                    ("is_date", Some(Expr::Literal(format, _))) => format
-                        .try_as_str()
-                        .flatten()
-                        .map_or(Ok(()), predicates::check_date_format),
-                    (name, Some(Expr::Literal(pattern, _)))
-                        if name == "matches" || name.starts_with("regexp_") =>
-                    {
-                        valid_regex(pattern)
-                    }
-                    _ => Ok(()),
-                },
-                Expr::BinaryExpr(BinaryExpr {
-                    op:
-                        Operator::RegexMatch
-                        | Operator::RegexIMatch
-                        | Operator::RegexNotMatch
-                        | Operator::RegexNotIMatch,
-                    right,
-                    ..
-                }) => match right.as_ref() {
-                    Expr::Literal(pattern, _) => valid_regex(pattern),
-                    _ => Ok(()),
-                },
-                _ => Ok(()),
-            };
-            if let Err(message) = checked {
-                failure.get_or_insert(Error::assertion(message));
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-    }
-    failure.map_or(Ok(()), Err)
-}
-
-fn valid_regex(pattern: &ScalarValue) -> Result<(), String> {
-    let pattern = pattern.try_as_str().flatten();
-    pattern.map_or(Ok(()), predicates::check_regex)
-}
-
-fn text_of(expr: &Expr) -> String {
-    if let Expr::Literal(value, _) = expr
-        && !matches!(value.data_type(), DataType::Interval(_))
-        && let Some(text) = super::value::literal(value)
-    {
-        return text;
-    }
-    expr_to_sql(expr).map_or_else(|_| expr.to_string(), |sql| sql.to_string())
-}
-
-fn syntax_error(sql: &str, message: &str) -> Error {
-    let mut message = message.to_owned();
-    let mut offset = None;
-    if let Some(at) = message.find(" at Line: ") {
-        let place: Vec<u64> = message[at..]
-            .split(|c: char| !c.is_ascii_digit())
-            .filter(|digits| !digits.is_empty())
-            .filter_map(|digits| digits.parse().ok())
-            .collect();
-        if let [line, column, ..] = place[..] {
-            let place = datafusion::sql::sqlparser::tokenizer::Location { line, column };
-            offset = names::offset(sql, place);
-        }
-        message.truncate(at);
-    }
-    let message = message
-        .trim_start_matches("sql parser error: ")
-        .replace("EOF", "the end of the expression");
-    Error::Assertion {
-        message: format!("not an expression: {message}"),
-        offset,
-    }
-}
-
-/// Roughly how many operators an expression has: what makes its tree deep.
-fn count_operators(sql: &str) -> usize {
-    let mut quoted = None;
-    let mut operators = 0;
-    let mut word = String::new();
-    for c in sql.chars().chain([' ']) {
-        if let Some(quote) = quoted {
-            if c == quote {
-                quoted = None;
-            }
-            continue;
-        }
-        if c == '\'' || c == '"' {
-            quoted = Some(c);
-        }
-        if c.is_alphanumeric() || c == '_' {
-            word.push(c);
-            continue;
-        }
-        if word.eq_ignore_ascii_case("and") || word.eq_ignore_ascii_case("or") {
-            operators += 1;
-        }
-        word.clear();
-        if matches!(c, '+' | '-' | '*' | '/' | '%' | '|' | '&' | '^') {
-            operators += 1;
-        }
-    }
-    operators
 }

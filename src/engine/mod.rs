@@ -4,6 +4,7 @@
 //! work; [`execute`] runs it; [`report`] finishes symbols and evaluates assertions.
 
 mod bind;
+mod calls;
 mod computed;
 mod dataset;
 pub mod describe;
@@ -21,6 +22,7 @@ mod semantics;
 mod session;
 mod simplify;
 mod statistics;
+mod text;
 mod value;
 
 use std::collections::BTreeMap;

@@ -140,11 +140,15 @@ impl Call<'_> {
                 self.quantile(arg(0), self.share(1)?)
             }
             "approx_quantile" => {
-                self.number(0)?;
-                self.approx_quantile(arg(0), self.share(1)?)
+                let value = self.approx_quantile(arg(0), self.share(1)?);
+                if self.number(0)?.is_floating() {
+                    self.unless_nan(arg(0), value)
+                } else {
+                    value
+                }
             }
             "approx_distinct_count" => {
-                to(self.aggregate(df::approx_distinct::approx_distinct_udaf(), vec![arg(0)]), DataType::Int64)
+                self.approx_distinct()?
             }
             "stddev" | "stddev_samp" => scalar::sqrt(self.variance(1)?),
             "stddev_pop" => scalar::sqrt(self.variance(0)?),
@@ -166,9 +170,10 @@ impl Call<'_> {
             "entropy" => self.frequency(primitive::ENTROPY),
             "unmatched" => self.frequency(primitive::UNMATCHED),
             "referential_integrity" => {
-                let unmatched = to(self.frequency(primitive::UNMATCHED), DataType::Float64);
                 let keys = &self.args[..self.args.len() / 2];
-                lit(1.0) - ratio(unmatched, self.count_true(all_present(keys)))
+                let rows = self.count_true(all_present(keys));
+                // One rounding only: 1 - 9 / 10 would be less than 0.1.
+                ratio(rows.clone() - self.frequency(primitive::UNMATCHED), rows)
             }
             _ => self.unchanged(),
         })
@@ -182,18 +187,6 @@ impl Call<'_> {
             && self.call.func.name() == "count";
         if lone_distinct {
             return self.frequency(primitive::DISTINCT);
-        }
-        let distinct_integers = params.distinct
-            && self.call.func.name() == "sum"
-            && params.args.first().is_some_and(|arg| {
-                arg.get_type(self.scope.schema)
-                    .is_ok_and(|data_type| data_type.is_integer())
-            });
-        if distinct_integers {
-            let mut call = self.call.clone();
-            call.func = df::sum::sum_udaf();
-            call.params.args = vec![to(params.args[0].clone(), DataType::Decimal128(20, 0))];
-            return Expr::AggregateFunction(call);
         }
         Expr::AggregateFunction(self.call.clone())
     }
@@ -358,12 +351,29 @@ impl Call<'_> {
         if !self.type_of(0)?.is_floating() {
             return Ok(self.extreme(func, arg));
         }
+        Ok(self.unless_nan(arg.clone(), self.extreme(func, arg)))
+    }
+
+    /// `value`, or NaN if there is one among the floats `arg`.
+    fn unless_nan(&self, arg: Expr, value: Expr) -> Expr {
         let least = self.extreme(df::min_max::min_udaf(), arg.clone());
-        let greatest = self.extreme(df::min_max::max_udaf(), arg.clone());
+        let greatest = self.extreme(df::min_max::max_udaf(), arg);
         let any_nan = scalar::isnan(least).or(scalar::isnan(greatest));
-        Ok(built(
-            when(any_nan, lit(f64::NAN)).otherwise(self.extreme(func, arg)),
-        ))
+        built(when(any_nan, lit(f64::NAN)).otherwise(value))
+    }
+
+    /// DataFusion's sketch knows neither floats nor dictionaries. Floats are told apart as
+    /// texts; adding 0.0 makes -0.0 the same as 0.0.
+    fn approx_distinct(&self) -> Result<Expr> {
+        let data_type = self.type_of(0)?;
+        let arg = self.args[0].clone();
+        let arg = if data_type.is_floating() {
+            to(arg + lit(0.0), DataType::Utf8)
+        } else {
+            to(arg, data_type)
+        };
+        let sketch = df::approx_distinct::approx_distinct_udaf();
+        Ok(to(self.aggregate(sketch, vec![arg]), DataType::Int64))
     }
 
     fn quantile(&self, arg: Expr, q: Expr) -> Expr {

@@ -58,6 +58,23 @@ pub fn plain_message(error: &DataFusionError) -> String {
             break;
         }
     }
+    // What a function says of its arguments stands within what DataFusion says of functions.
+    let message = message
+        .split_once("user-defined coercion failed with: Error during planning: ")
+        .map_or(message, |(_, of_function)| {
+            of_function
+                .split_once(" No function matches")
+                .map_or(of_function, |(said, _)| said)
+        });
+    // Our own words, which DataFusion wraps in where it was when we said them.
+    let message = match message.split_once("coercion failed with: ") {
+        Some((_, ours)) => ours
+            .trim_start_matches("Error during planning: ")
+            .split(" No function matches")
+            .next()
+            .unwrap_or(ours),
+        None => message,
+    };
     let message = message
         .split("\nThis issue was likely caused by")
         .next()

@@ -1,0 +1,112 @@
+//! The text of an assertion, parsed within limits; and expressions as text.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::sql::sqlparser::ast::Expr as SqlExpr;
+use datafusion::sql::sqlparser::tokenizer::Location;
+use datafusion::sql::unparser::expr_to_sql;
+
+use super::{names, value};
+use crate::error::{Error, Result};
+use crate::metric::plain_message;
+
+/// Longest expression, in bytes.
+const MAX_TEXT: usize = 64 * 1024;
+/// Most operators in one expression; deeper trees would endanger the stack.
+const MAX_OPERATORS: usize = 1_000;
+
+/// Parses an expression: SQL as DataFusion reads it, and nothing but an expression.
+pub fn parse(sql: &str, state: &SessionState) -> Result<SqlExpr> {
+    if sql.trim().is_empty() {
+        return Err(Error::assertion("the assertion is empty"));
+    }
+    if sql.len() > MAX_TEXT {
+        return Err(Error::assertion(format!(
+            "the assertion is {} bytes long; {MAX_TEXT} are the most",
+            sql.len()
+        )));
+    }
+    let operators = count_operators(sql);
+    if operators > MAX_OPERATORS {
+        return Err(Error::assertion(format!(
+            "the assertion has {operators} operators; {MAX_OPERATORS} are the most. Lists are written `x in (..)`"
+        )));
+    }
+    let dialect = state.config_options().sql_parser.dialect;
+    let parsed = state
+        .sql_to_expr_with_alias(sql, &dialect)
+        .map_err(|error| syntax_error(sql, &plain_message(&error)))?;
+    if let Some(alias) = parsed.alias {
+        return Err(Error::Assertion {
+            message: format!("unexpected `{alias}` after the expression"),
+            offset: names::offset(sql, alias.span.start),
+        });
+    }
+    Ok(parsed.expr)
+}
+
+/// An expression as SQL.
+pub fn text_of(expr: &Expr) -> String {
+    if let Expr::Literal(value, _) = expr
+        && !matches!(value.data_type(), DataType::Interval(_))
+        && let Some(text) = value::literal(value)
+    {
+        return text;
+    }
+    expr_to_sql(expr).map_or_else(|_| expr.to_string(), |sql| sql.to_string())
+}
+
+fn syntax_error(sql: &str, message: &str) -> Error {
+    let mut message = message.to_owned();
+    let mut offset = None;
+    if let Some(at) = message.find(" at Line: ") {
+        let place: Vec<u64> = message[at..]
+            .split(|c: char| !c.is_ascii_digit())
+            .filter(|digits| !digits.is_empty())
+            .filter_map(|digits| digits.parse().ok())
+            .collect();
+        if let [line, column, ..] = place[..] {
+            let place = Location { line, column };
+            offset = names::offset(sql, place);
+        }
+        message.truncate(at);
+    }
+    let message = message
+        .trim_start_matches("sql parser error: ")
+        .replace("EOF", "the end of the expression");
+    Error::Assertion {
+        message: format!("not an expression: {message}"),
+        offset,
+    }
+}
+
+/// Roughly how many operators an expression has: what makes its tree deep.
+fn count_operators(sql: &str) -> usize {
+    let mut quoted = None;
+    let mut operators = 0;
+    let mut word = String::new();
+    for c in sql.chars().chain([' ']) {
+        if let Some(quote) = quoted {
+            if c == quote {
+                quoted = None;
+            }
+            continue;
+        }
+        if c == '\'' || c == '"' {
+            quoted = Some(c);
+        }
+        if c.is_alphanumeric() || c == '_' {
+            word.push(c);
+            continue;
+        }
+        if word.eq_ignore_ascii_case("and") || word.eq_ignore_ascii_case("or") {
+            operators += 1;
+        }
+        word.clear();
+        if matches!(c, '+' | '-' | '*' | '/' | '%' | '|' | '&' | '^') {
+            operators += 1;
+        }
+    }
+    operators
+}
