@@ -1,9 +1,9 @@
 //! The suite file: YAML text to a [`VerificationSuite`].
 //!
-//! Text becomes a tree with places ([`yaml`](super::yaml)), variables are filled in
-//! ([`interpolate`](super::interpolate)), the tree is read into typed keys
-//! ([`reading`](super::reading), [`schema`](super::schema)), these are put together
-//! ([`assembly`](super::assembly)) and validated ([`validate`](super::validate)). As much as possible of
+//! Text becomes a tree with places (`yaml`), variables are filled in
+//! (`interpolate`), the tree is read into typed keys
+//! (`reading`, `schema`), these are put together
+//! (`assembly`) and validated (`validate`). As much as possible of
 //! what is wrong is reported at once.
 
 use std::fs::File;
