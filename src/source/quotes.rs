@@ -102,18 +102,10 @@ impl Quotes {
 
     /// Looks at the next bytes of the file.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
-        let mut at = 0;
-        while at < bytes.len() {
-            at = match self.state {
-                State::Unquoted => self.unquoted(bytes, at),
-                State::Quoted => self.quoted(bytes, at),
-                State::Escaped => {
-                    self.spans |= is_break(bytes[at]);
-                    self.state = State::Quoted;
-                    at + 1
-                }
-                State::Ending => self.ending(bytes, at),
-            };
+        if self.marks.escape.is_some() {
+            self.feed_escaped(bytes);
+        } else {
+            self.feed_plain(bytes);
         }
         if let Some(last) = bytes.last() {
             self.previous = *last;
@@ -124,24 +116,91 @@ impl Quotes {
         self.seen += bytes.len() as u64;
     }
 
+    /// Goes from quote to quote, which is all that matters without an escape.
+    fn feed_plain(&mut self, bytes: &[u8]) {
+        let mut quotes = Positions::new(self.marks.quote, bytes);
+        if self.state == State::Ending && !bytes.is_empty() && self.ending(bytes, 0) > 0 {
+            quotes.next();
+        }
+        // Where the part of the quoted field begins that is in these bytes.
+        let mut field = 0;
+        while let Some(at) = quotes.next() {
+            if self.state == State::Unquoted {
+                self.open(bytes, at);
+                field = at + 1;
+                continue;
+            }
+            let next = bytes.get(at + 1).copied();
+            if next == Some(self.marks.quote) {
+                quotes.next();
+                continue;
+            }
+            let ends = next.is_some_and(|next| self.may_follow(next));
+            if !ends || !self.newlines {
+                self.look_for_breaks(&bytes[field..at]);
+            }
+            self.state = State::Ending;
+            if next.is_some() {
+                self.ending(bytes, at + 1);
+            }
+        }
+        if self.state == State::Quoted {
+            self.look_for_breaks(&bytes[field..]);
+        }
+    }
+
+    fn feed_escaped(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while at < bytes.len() {
+            at = match self.state {
+                State::Unquoted => self.unquoted(bytes, at),
+                State::Quoted => self.quoted(bytes, at),
+                State::Escaped => {
+                    self.look_for_breaks(&bytes[at..=at]);
+                    self.state = State::Quoted;
+                    at + 1
+                }
+                State::Ending => self.ending(bytes, at),
+            };
+        }
+    }
+
     fn unquoted(&mut self, bytes: &[u8], from: usize) -> usize {
         let Some(found) = memchr(self.marks.quote, &bytes[from..]) else {
             return bytes.len();
         };
-        let at = from + found;
+        self.open(bytes, from + found);
+        from + found + 1
+    }
+
+    /// Opens a quoted field at the quote at `at`, if that begins one.
+    fn open(&mut self, bytes: &[u8], at: usize) {
         let before = if at == 0 {
             self.previous
         } else {
             bytes[at - 1]
         };
         // Elsewhere in an unquoted field a quote is a character like any other.
-        let opens = before == self.marks.delimiter || is_break(before);
-        if opens && !self.in_comment(bytes, at) {
+        if self.may_follow(before) && !self.in_comment(bytes, at) {
             self.state = State::Quoted;
             self.opened = self.seen + at as u64;
             self.spans = false;
         }
-        at + 1
+    }
+
+    /// Whether `byte` can stand beside a quoted field.
+    fn may_follow(&self, byte: u8) -> bool {
+        byte == self.marks.delimiter || is_break(byte)
+    }
+
+    /// Notes whether `part` of a quoted field has a line break.
+    fn look_for_breaks(&mut self, part: &[u8]) {
+        if !self.spans && memchr2(b'\n', b'\r', part).is_some() {
+            self.spans = true;
+            if !self.newlines {
+                self.problem.get_or_insert(Problem::Broken(self.opened));
+            }
+        }
     }
 
     fn in_comment(&self, bytes: &[u8], at: usize) -> bool {
@@ -152,12 +211,7 @@ impl Quotes {
         let escape = self.marks.escape.unwrap_or(self.marks.quote);
         let found = memchr2(self.marks.quote, escape, &bytes[from..]);
         let at = found.map_or(bytes.len(), |found| from + found);
-        if !self.spans && memchr2(b'\n', b'\r', &bytes[from..at]).is_some() {
-            self.spans = true;
-            if !self.newlines {
-                self.problem.get_or_insert(Problem::Broken(self.opened));
-            }
-        }
+        self.look_for_breaks(&bytes[from..at]);
         if at < bytes.len() {
             let quote = bytes[at] == self.marks.quote;
             self.state = if quote { State::Ending } else { State::Escaped };
@@ -171,11 +225,73 @@ impl Quotes {
             self.state = State::Quoted;
             return at + 1;
         }
-        if self.spans && next != self.marks.delimiter && !is_break(next) {
+        if self.spans && !self.may_follow(next) {
             self.problem.get_or_insert(Problem::Swallowed(self.opened));
         }
         self.state = State::Unquoted;
         at
+    }
+}
+
+/// Where a byte occurs, found eight bytes at a time.
+///
+/// Quotes often stand a few bytes apart, where starting `memchr` anew for each of them costs
+/// more than the parsing does.
+struct Positions<'a> {
+    words: &'a [[u8; 8]],
+    rest: &'a [u8],
+    byte: u8,
+    /// Where the words not looked at begin.
+    next: usize,
+    /// The highest bit of each byte that was found and not told; they begin at `start`.
+    found: u64,
+    start: usize,
+}
+
+impl<'a> Positions<'a> {
+    fn new(byte: u8, bytes: &'a [u8]) -> Self {
+        let (words, rest) = bytes.as_chunks::<8>();
+        Self {
+            words,
+            rest,
+            byte,
+            next: 0,
+            found: 0,
+            start: 0,
+        }
+    }
+
+    /// The highest bit of each byte of `word` that is the byte.
+    fn matches(&self, word: [u8; 8]) -> u64 {
+        const LOW: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+        let zero_where_equal = u64::from_le_bytes(word) ^ u64::from_le_bytes([self.byte; 8]);
+        !(((zero_where_equal & LOW) + LOW) | zero_where_equal | LOW)
+    }
+}
+
+impl Iterator for Positions<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        while self.found == 0 {
+            self.start = self.next;
+            self.next += 8;
+            if let Some((word, words)) = self.words.split_first() {
+                self.words = words;
+                self.found = self.matches(*word);
+            } else if self.rest.is_empty() {
+                return None;
+            } else {
+                // What is added must not be taken for the byte.
+                let mut word = [!self.byte; 8];
+                word[..self.rest.len()].copy_from_slice(self.rest);
+                self.rest = &[];
+                self.found = self.matches(word);
+            }
+        }
+        let offset = self.found.trailing_zeros() as usize / 8;
+        self.found &= self.found - 1;
+        Some(self.start + offset)
     }
 }
 
@@ -342,6 +458,26 @@ mod tests {
                     expected,
                     "{label}, {chunk}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn positions_of_a_byte_are_found_in_any_text() {
+        for byte in [b'"', 0, 0xFF, 0x80] {
+            for seed in 0..64_u64 {
+                let text: Vec<u8> = (0..seed)
+                    .map(|place| match (place * 7 + seed * 13) % 5 {
+                        0 => byte,
+                        1 => byte ^ 1,
+                        2 => byte ^ 0x80,
+                        3 => !byte,
+                        _ => b'x',
+                    })
+                    .collect();
+                let found: Vec<usize> = Positions::new(byte, &text).collect();
+                let expected: Vec<usize> = memchr::memchr_iter(byte, &text).collect();
+                assert_eq!(found, expected, "{byte} {text:?}");
             }
         }
     }
