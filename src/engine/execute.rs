@@ -19,7 +19,7 @@ use super::plan::{DatasetPlan, FusedPlan, Wanted};
 use super::primitive::Frequency;
 use super::progress::Progress;
 use super::queries;
-use crate::source::{OpenDataset, explain};
+use crate::source::OpenDataset;
 use crate::suite::Integrity;
 
 /// Where the value of a primitive came from.
@@ -156,7 +156,7 @@ impl Work<'_> {
         match self.read_into_memory(index, open).await {
             Ok(table) => Some(table),
             Err(error) => {
-                self.fail_all(index, plan, &explain(&error, &open.name));
+                self.fail_all(index, plan, &why(&error, open).await);
                 None
             }
         }
@@ -290,7 +290,7 @@ impl Work<'_> {
                 }
                 Ok(values)
             }
-            Err(error) => Err(explain(&error, &open.name)),
+            Err(error) => Err(why(&error, open).await),
         }
     }
 
@@ -323,7 +323,7 @@ impl Work<'_> {
             scans_left = scans_left.saturating_sub(1);
             let halves = part.halves();
             if halves.is_empty() || scans_left == 0 || !can_be_isolated(&failure, open) {
-                let message = explain(&failure, &open.name);
+                let message = why(&failure, open).await;
                 for (wanted, _) in part.calls.iter().chain(part.rules) {
                     for primitive in wanted.primitives() {
                         self.record(primitive, Err(message.clone()), Origin::Scan);
@@ -481,6 +481,21 @@ impl DatasetPlan {
         let alone = self.alone.iter().map(|(id, _)| (*id, Origin::Scan));
         fused.chain(keys).chain(joins).chain(alone).collect()
     }
+}
+
+/// What failed, with the file if that can be told.
+async fn why(error: &DataFusionError, open: &OpenDataset) -> String {
+    let reading = matches!(
+        error.find_root(),
+        DataFusionError::ParquetError(_) | DataFusionError::IoError(_)
+    );
+    if reading
+        && open.files.len() > 1
+        && let Some(message) = open.find_unreadable().await
+    {
+        return message;
+    }
+    open.explain(error)
 }
 
 /// A broken row of text breaks every column; anything else may be one aggregate's fault.
