@@ -25,7 +25,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Check::new("Orders can be shipped")
                 .dataset("orders")
                 .assert("row_count() > 0")
-                .assert(completeness([col("email")]).gt_eq(lit(0.7)))
+                .assert(metrics::completeness([col("email")]).gt_eq(lit(0.7)))
                 .assert(Assertion::expect("uniqueness(id) = 1").named("ids are unique"))
                 .assert(Assertion::rows("is_email(email)").mostly(0.5)),
         )

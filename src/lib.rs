@@ -10,11 +10,17 @@ pub mod engine;
 pub mod cli;
 
 /// What a program that verifies data needs.
+///
+/// The metrics are functions of [`metrics`](crate::metric::functions): `metrics::row_count()`.
 pub mod prelude {
     pub use crate::engine::Engine;
-    pub use crate::error::{Error, Result};
-    pub use crate::metric::functions::*;
+    pub use crate::metric::functions as metrics;
     pub use crate::suite::{Assertion, Check, Dataset, OnNull, Severity, VerificationSuite};
-    pub use datafusion::prelude::{col, ident, lit};
+    pub use datafusion::prelude::{col, lit};
     pub use veracity_processor::{Report, Status, Verdict};
 }
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

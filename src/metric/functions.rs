@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::{Expr, lit};
 
-use super::catalogue;
+use super::{catalogue, predicates};
 
 fn call(name: &'static str, args: Vec<Expr>) -> Expr {
     let marker = catalogue::marker(name).expect("every function here names a catalogue entry");
@@ -124,4 +124,53 @@ pub fn referential_integrity(
         "referential_integrity",
         columns.into_iter().chain(parents).collect(),
     )
+}
+
+fn predicate(name: &str, args: Vec<Expr>) -> Expr {
+    let function = predicates::row_predicates()
+        .into_iter()
+        .find(|function| function.name() == name)
+        .expect("every function here names a row predicate");
+    function.call(args)
+}
+
+macro_rules! row_predicates {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        $($(#[$doc])* pub fn $name(text: Expr) -> Expr { predicate(stringify!($name), vec![text]) })*
+    };
+}
+
+row_predicates! {
+    /// For each row: 13 to 19 digits with a valid check digit. NULL is unknown.
+    is_credit_card;
+    /// For each row: an e-mail address. NULL is unknown.
+    is_email;
+    /// For each row: an IBAN with valid check digits. NULL is unknown.
+    is_iban;
+    /// For each row: an IPv4 address. NULL is unknown.
+    is_ipv4;
+    /// For each row: an IPv6 address. NULL is unknown.
+    is_ipv6;
+    /// For each row: one JSON value. NULL is unknown.
+    is_json;
+    /// For each row: an absolute http, https or ftp URL. NULL is unknown.
+    is_url;
+    /// For each row: a UUID. NULL is unknown.
+    is_uuid;
+}
+
+/// For each row: the regular expression is found in the text. NULL is unknown.
+pub fn matches(text: Expr, pattern: &str) -> Expr {
+    predicate("matches", vec![text, lit(pattern)])
+}
+
+/// For each row: a date in this strftime format. NULL is unknown.
+pub fn is_date(text: Expr, format: &str) -> Expr {
+    predicate("is_date", vec![text, lit(format)])
+}
+
+/// For each row: two numbers differ by at most `tolerance`; NaN is close to nothing. NULL
+/// is unknown.
+pub fn is_close(a: Expr, b: Expr, tolerance: f64) -> Expr {
+    predicate("is_close", vec![a, b, lit(tolerance)])
 }
