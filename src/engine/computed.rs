@@ -70,6 +70,8 @@ impl Computed {
         let schema = Arc::new(Schema::new(fields));
         let columns = Arc::new(DFSchema::try_from(Arc::clone(&schema))?);
         let expr = semantics::divide_exactly(expr, columns.as_ref())?;
+        let expr = semantics::decimals_meet_floats(expr, columns.as_ref())?;
+        let expr = semantics::compare_by_length(expr, columns.as_ref())?;
         let simplifier = simplify.over(&columns);
         let expr = simplifier.coerce(expr, &columns)?;
         let data_type = expr.get_type(columns.as_ref())?;

@@ -5,6 +5,8 @@
 
 mod bind;
 mod calls;
+mod checked;
+mod columns;
 mod computed;
 mod dataset;
 pub mod describe;

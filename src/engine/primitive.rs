@@ -137,7 +137,9 @@ fn prepare(
     let dataset = dataset_of(parts, &name, datasets)?.unwrap_or(default);
     let columns = datasets.columns(dataset)?;
     if let Some(frequency) = frequency {
-        let keys = key_set(call.params.args, call.params.filter, columns, simplify)?;
+        let mut keys = key_set(call.params.args, call.params.filter, columns, simplify)?;
+        // The order of the keys changes no count, and equal sets are counted once.
+        keys.keys.sort_by_cached_key(ToString::to_string);
         let data_type = match frequency {
             Frequency::Distinct | Frequency::Once => DataType::Int64,
             Frequency::Entropy => DataType::Float64,
@@ -148,11 +150,12 @@ fn prepare(
             data_type,
         });
     }
+    // Before it is coerced: DataFusion takes a number for a condition.
+    if let Some(filter) = &call.params.filter {
+        check_condition(filter, &columns.qualified)?;
+    }
     let planned = plan_call(call, columns, simplify);
     let (call, data_type) = planned.map_err(|error| Error::assertion(plain_message(&error)))?;
-    if let Some(filter) = &call.params.filter {
-        check_condition(filter, &columns.plain)?;
-    }
     // An ordered aggregate needs sorted input; a distinct one beside others cannot spill.
     let alone = call.params.distinct || !call.params.order_by.is_empty();
     let kind = if alone {
@@ -177,6 +180,8 @@ fn plan_call(
     let simplifier = simplify.over(&columns.plain);
     let expr = unqualify(Expr::AggregateFunction(call))?;
     let expr = semantics::divide_exactly(expr, schema)?;
+    let expr = semantics::decimals_meet_floats(expr, schema)?;
+    let expr = semantics::compare_by_length(expr, schema)?;
     let expr = simplifier.coerce(expr, schema)?;
     let data_type = expr.get_type(schema)?;
     let Expr::AggregateFunction(mut call) = expr else {
@@ -212,6 +217,8 @@ fn row_expression(
     let schema = columns.plain.as_ref();
     let simplifier = simplify.over(&columns.plain);
     let expr = semantics::divide_exactly(unqualify(expr)?, schema)?;
+    let expr = semantics::decimals_meet_floats(expr, schema)?;
+    let expr = semantics::compare_by_length(expr, schema)?;
     let expr = simplifier.coerce(expr, schema)?;
     finish_row(expr, &simplifier, schema)
 }

@@ -12,6 +12,7 @@ use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, SortExpr, ident, lit};
 use datafusion::prelude::SessionContext;
 
+use super::checked::checked;
 use super::primitive::{Frequency, KeySet, Relation};
 use super::progress::Progress;
 
@@ -30,15 +31,15 @@ pub fn frequencies(
     asked: &[Frequency],
 ) -> Result<DataFrame> {
     let rows = rows_of(session, table, set.filter.as_deref())?;
-    let any = set
-        .keys
+    let keys = checked_all(&set.keys, &rows)?;
+    let any = keys
         .iter()
         .map(|key| key.clone().is_not_null())
         .reduce(Expr::or);
     let Some(any) = any else {
         return internal_err!("a key set has at least one key");
     };
-    let keys: Vec<Expr> = named_keys(&set.keys);
+    let keys: Vec<Expr> = named_keys(&keys);
     let rows = rows.filter(any)?;
     if asked == [Frequency::Distinct] {
         let distinct = rows.select(keys)?.distinct()?;
@@ -96,13 +97,12 @@ pub fn unmatched(
             .map(|(n, key)| key.clone().alias(name(side, n)))
             .collect()
     };
-    let children = rows_of(session, table, set.filter.as_deref())?
-        .filter(all(&set.keys))?
-        .select(select(&set.keys, CHILD))?;
-    let parents = session
-        .read_table(Arc::clone(parents))?
-        .filter(all(&relation.parent_keys))?
-        .select(select(&relation.parent_keys, PARENT))?;
+    let children = rows_of(session, table, set.filter.as_deref())?;
+    let keys = checked_all(&set.keys, &children)?;
+    let children = children.filter(all(&keys))?.select(select(&keys, CHILD))?;
+    let parents = rows_of(session, parents, None)?;
+    let keys = checked_all(&relation.parent_keys, &parents)?;
+    let parents = parents.filter(all(&keys))?.select(select(&keys, PARENT))?;
     let equal = (0..set.keys.len())
         .map(|n| ident(name(CHILD, n)).eq(ident(name(PARENT, n))));
     children
@@ -118,11 +118,15 @@ pub fn alone(
 ) -> Result<DataFrame> {
     let mut call = call.clone();
     let rows = rows_of(session, table, call.params.filter.take().as_deref())?;
+    call.params.args = checked_all(&call.params.args, &rows)?;
     let order_by = std::mem::take(&mut call.params.order_by);
     call.params.order_by = order_by
         .into_iter()
-        .map(|sort| SortExpr::new(sort.expr, sort.asc, sort.nulls_first))
-        .collect();
+        .map(|sort| {
+            let by = checked(sort.expr, rows.schema())?;
+            Ok(SortExpr::new(by, sort.asc, sort.nulls_first))
+        })
+        .collect::<Result<_>>()?;
     rows.aggregate(vec![], vec![Expr::AggregateFunction(call)])
 }
 
@@ -156,9 +160,19 @@ fn rows_of(
 ) -> Result<DataFrame> {
     let rows = session.read_table(Arc::clone(table))?;
     match filter {
-        Some(filter) => rows.filter(filter.clone()),
+        Some(filter) => {
+            let filter = checked(filter.clone(), rows.schema())?;
+            rows.filter(filter)
+        }
         None => Ok(rows),
     }
+}
+
+fn checked_all(exprs: &[Expr], rows: &DataFrame) -> Result<Vec<Expr>> {
+    exprs
+        .iter()
+        .map(|expr| checked(expr.clone(), rows.schema()))
+        .collect()
 }
 
 fn named_keys(keys: &[Expr]) -> Vec<Expr> {

@@ -116,7 +116,7 @@ fn finish(symbol: &SymbolPlan, outcomes: &Outcomes, interrupted: bool) -> Finish
                 .value
                 .inputs
                 .iter()
-                .any(|index| value::integer(&input(*index)) == Some(0));
+                .any(|index| counts_nothing(&input(*index)));
             let all_null = symbol.value.inputs.iter().all(|index| input(*index).is_null());
             State::Undefined(if empty || all_null {
                 "no values in scope".to_owned()
@@ -127,6 +127,15 @@ fn finish(symbol: &SymbolPlan, outcomes: &Outcomes, interrupted: bool) -> Finish
         Ok(value) => State::Value(value),
     };
     Finished { state, origin }
+}
+
+/// True for a count of 0, also where it is the first of several numbers.
+fn counts_nothing(value: &ScalarValue) -> bool {
+    match value {
+        ScalarValue::Struct(parts) => ScalarValue::try_from_array(parts.column(0), 0)
+            .is_ok_and(|count| value::integer(&count) == Some(0)),
+        other => value::integer(other) == Some(0),
+    }
 }
 
 fn is_nan(value: &ScalarValue) -> bool {
@@ -258,9 +267,13 @@ fn evaluate(
         Ok(ScalarValue::Boolean(Some(false))) => result.status = Status::Failed,
         Ok(_) => {
             result.status = Status::NotEvaluated;
-            result.reason = Some(
-                undefined.unwrap_or_else(|| "a division by zero makes it undefined".to_owned()),
-            );
+            result.reason = Some(undefined.unwrap_or_else(|| {
+                let reason = match bound.violations {
+                    Some(_) => "no rows in scope",
+                    None => "a division by zero makes it undefined",
+                };
+                reason.to_owned()
+            }));
         }
         Err(error) => {
             result.status = Status::Error;

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, IntervalUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{ExprSchema, Result, ScalarValue};
+use datafusion::common::{ExprSchema, Result, ScalarValue, plan_err};
 use datafusion::functions::expr_fn as scalar;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, lit};
 use datafusion::physical_expr::PhysicalExpr;
@@ -19,7 +19,11 @@ pub fn divide_exactly(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
             return Ok(Transformed::no(node));
         };
         if !matches!(op, Operator::Divide | Operator::Modulo) {
-            return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+            return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr {
+                left,
+                op,
+                right,
+            })));
         }
         let whole = |side: &Expr| side.get_type(schema).is_ok_and(|t| is_whole(&t));
         let (mut left, mut right) = (*left, *right);
@@ -38,6 +42,123 @@ pub fn divide_exactly(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
         ))))
     })
     .map(|transformed| transformed.data)
+}
+
+/// Compares decimals with floats as floats, but with a number written in the assertion as
+/// decimals.
+///
+/// DataFusion casts the float to a decimal of 15 places, which fails for great ones.
+pub fn decimals_meet_floats(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+    let is = |side: &Expr, kind: fn(&DataType) -> bool| {
+        side.get_type(schema)
+            .is_ok_and(|data_type| kind(&data_type))
+    };
+    let digits = |number: f64| {
+        (number.abs() as u128)
+            .checked_ilog10()
+            .map_or(1, |log| log as u8 + 1)
+    };
+    let places = |decimal: &Expr| match decimal.get_type(schema) {
+        Ok(DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale)) => {
+            u8::try_from(scale).unwrap_or(0)
+        }
+        _ => 0,
+    };
+    let meet = |decimal: &mut Expr, other: &mut Expr| {
+        if !is(decimal, DataType::is_decimal) || !is(other, DataType::is_floating) {
+            return;
+        }
+        match other {
+            Expr::Literal(ScalarValue::Float64(Some(number)), _) if number.abs() < 1e15 => {}
+            // A float of this size has no fraction. What has no room beside the fraction of
+            // the other side is compared as a float.
+            Expr::Literal(ScalarValue::Float64(Some(number)), _)
+                if number.abs() < 1e38 && digits(*number) + places(decimal) <= 38 =>
+            {
+                let whole = Some(*number as i128);
+                *other = lit(ScalarValue::Decimal128(whole, digits(*number), 0));
+            }
+            _ => *decimal = to_float(decimal.clone()),
+        }
+    };
+    expr.transform_up(|mut node| {
+        match &mut node {
+            Expr::BinaryExpr(binary) if is_bound(binary.op) => {
+                meet(&mut binary.left, &mut binary.right);
+                meet(&mut binary.right, &mut binary.left);
+            }
+            Expr::Between(between) => {
+                // The expression itself is compared with both, so it stays as it is unless
+                // it is the float.
+                if is(&between.expr, DataType::is_floating) {
+                    meet(&mut between.low, &mut between.expr);
+                    meet(&mut between.high, &mut between.expr);
+                } else {
+                    for bound in [&mut between.low, &mut between.high] {
+                        meet(&mut between.expr, bound);
+                    }
+                }
+            }
+            _ => return Ok(Transformed::no(node)),
+        }
+        Ok(Transformed::yes(node))
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// Compares durations with intervals by their length.
+///
+/// DataFusion compares months, then days, then the rest, so that 59 days of difference
+/// between two timestamps would be less than `interval '1 day'`.
+pub fn compare_by_length(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+    let duration = |side: &Expr| {
+        side.get_type(schema)
+            .is_ok_and(|t| matches!(t, DataType::Duration(_)))
+    };
+    expr.transform_up(|node| match node {
+        Expr::BinaryExpr(mut binary) if is_bound(binary.op) => {
+            if duration(&binary.left) {
+                *binary.right = as_duration(*binary.right, schema)?;
+            } else if duration(&binary.right) {
+                *binary.left = as_duration(*binary.left, schema)?;
+            }
+            Ok(Transformed::yes(Expr::BinaryExpr(binary)))
+        }
+        Expr::Between(mut between) if duration(&between.expr) => {
+            *between.low = as_duration(*between.low, schema)?;
+            *between.high = as_duration(*between.high, schema)?;
+            Ok(Transformed::yes(Expr::Between(between)))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// An interval as a duration of microseconds, a day having 24 hours.
+fn as_duration(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+    if !matches!(expr.get_type(schema), Ok(DataType::Interval(_))) {
+        return Ok(expr);
+    }
+    let value = match &expr {
+        Expr::Literal(value, _) => {
+            value.cast_to(&DataType::Interval(IntervalUnit::MonthDayNano))?
+        }
+        _ => {
+            return plan_err!(
+                "a duration is compared with a fixed interval, such as `interval '2 days'`"
+            );
+        }
+    };
+    let ScalarValue::IntervalMonthDayNano(Some(interval)) = value else {
+        return Ok(expr);
+    };
+    if interval.months != 0 {
+        return plan_err!(
+            "a month has no fixed length; compare a duration with an interval of days or less"
+        );
+    }
+    let micros = i64::from(interval.days) * 86_400_000_000 + interval.nanoseconds / 1_000;
+    Ok(lit(ScalarValue::DurationMicrosecond(Some(micros))))
 }
 
 /// True for integers and for decimals without a fraction.

@@ -1,9 +1,14 @@
 //! The text of an assertion, parsed within limits; and expressions as text.
 
-use datafusion::arrow::datatypes::DataType;
+use std::ops::ControlFlow;
+
+use datafusion::arrow::datatypes::{DECIMAL256_MAX_PRECISION, DataType};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
-use datafusion::sql::sqlparser::ast::Expr as SqlExpr;
+use datafusion::sql::sqlparser::ast::{
+    CastKind, DataType as SqlType, ExactNumberInfo, Expr as SqlExpr, Value as SqlValue,
+    visit_expressions_mut,
+};
 use datafusion::sql::sqlparser::tokenizer::Location;
 use datafusion::sql::unparser::expr_to_sql;
 
@@ -15,6 +20,8 @@ use crate::metric::plain_message;
 const MAX_TEXT: usize = 64 * 1024;
 /// Most operators in one expression; deeper trees would endanger the stack.
 const MAX_OPERATORS: usize = 1_000;
+/// Digits of a decimal number that survive in a Float64.
+const KEPT_BY_FLOATS: usize = 15;
 
 /// Parses an expression: SQL as DataFusion reads it, and nothing but an expression.
 pub fn parse(sql: &str, state: &SessionState) -> Result<SqlExpr> {
@@ -43,7 +50,43 @@ pub fn parse(sql: &str, state: &SessionState) -> Result<SqlExpr> {
             offset: names::offset(sql, alias.span.start),
         });
     }
-    Ok(parsed.expr)
+    let mut expr = parsed.expr;
+    // The closure never breaks.
+    let _ = visit_expressions_mut(&mut expr, |node| {
+        if let SqlExpr::Value(value) = node
+            && let SqlValue::Number(number, _) = &value.value
+            && let Some(decimal) = long_number(number)
+        {
+            *node = decimal;
+        }
+        ControlFlow::<()>::Continue(())
+    });
+    Ok(expr)
+}
+
+/// A number of more digits than a float keeps, as a decimal.
+fn long_number(number: &str) -> Option<SqlExpr> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let whole = whole.trim_start_matches('0');
+    let precision = whole.len() + fraction.len();
+    let is_integer = !number.contains('.') && number.parse::<u64>().is_ok();
+    if !digits(whole) || !digits(fraction) || is_integer || precision <= KEPT_BY_FLOATS {
+        return None;
+    }
+    if precision > usize::from(DECIMAL256_MAX_PRECISION) {
+        return None;
+    }
+    let info = ExactNumberInfo::PrecisionAndScale(precision as u64, fraction.len() as i64);
+    Some(SqlExpr::Cast {
+        kind: CastKind::Cast,
+        expr: Box::new(SqlExpr::value(SqlValue::SingleQuotedString(
+            number.to_owned(),
+        ))),
+        data_type: SqlType::Decimal(info),
+        array: false,
+        format: None,
+    })
 }
 
 /// An expression as SQL.
@@ -53,6 +96,17 @@ pub fn text_of(expr: &Expr) -> String {
         && let Some(text) = value::literal(value)
     {
         return text;
+    }
+    // What `long_number` has made.
+    if let Expr::Cast(cast) = expr
+        && let Expr::Literal(value, _) = cast.expr.as_ref()
+        && let Some(number) = value.try_as_str().flatten()
+        && matches!(
+            cast.field.data_type(),
+            DataType::Decimal128(_, _) | DataType::Decimal256(_, _)
+        )
+    {
+        return number.to_owned();
     }
     expr_to_sql(expr).map_or_else(|_| expr.to_string(), |sql| sql.to_string())
 }
