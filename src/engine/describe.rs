@@ -4,9 +4,11 @@ use std::fmt::Write;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use veracity_processor::Location;
 
 use super::plan::{DatasetPlan, columns_read};
 use super::prepare::{Binding, Prepared};
+use super::report::place_of;
 
 /// What a run of a suite would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -86,6 +88,9 @@ pub struct PlanError {
     pub assertion: String,
     /// Why it cannot be evaluated.
     pub reason: String,
+    /// Where it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
 }
 
 /// Describes what `prepared` would do.
@@ -103,10 +108,12 @@ pub(super) fn describe(prepared: &Prepared) -> Plan {
                 return None;
             };
             let check = &prepared.suite.checks[planned.check];
+            let assertion = &check.assertions[planned.assertion];
             Some(PlanError {
                 check: check.name.clone(),
-                assertion: check.assertions[planned.assertion].expression(),
+                assertion: assertion.expression(),
                 reason: error.to_string(),
+                location: place_of(assertion, error).or_else(|| assertion.location.clone()),
             })
         })
         .collect();
@@ -325,6 +332,9 @@ impl Plan {
         for error in &self.errors {
             writeln!(out, "  {}: {}", error.check, error.assertion)?;
             writeln!(out, "    {}", error.reason)?;
+            if let Some(location) = &error.location {
+                writeln!(out, "    {location}")?;
+            }
         }
         if !self.warnings.is_empty() {
             writeln!(out, "\nwarnings")?;

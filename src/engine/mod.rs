@@ -28,7 +28,7 @@ mod text;
 mod value;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
@@ -335,7 +335,7 @@ impl Engine {
         Settings {
             cores: options.cores.unwrap_or_else(default_cores),
             memory_limit: options.memory_limit,
-            base: options.base.clone().unwrap_or_default(),
+            base: absolute(options.base.as_deref().unwrap_or(Path::new(""))),
             date: options.date.unwrap_or_else(|| now.date_naive()),
             variables: options.variables.clone(),
             run_tags: options.run_tags.clone(),
@@ -343,6 +343,14 @@ impl Engine {
             now,
         }
     }
+}
+
+/// `folder` from the root on; scans know no current directory.
+fn absolute(folder: &Path) -> PathBuf {
+    if folder.as_os_str().is_empty() {
+        return std::env::current_dir().unwrap_or_default();
+    }
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 enum Ended {

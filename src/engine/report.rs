@@ -283,7 +283,7 @@ fn evaluate(
 }
 
 /// Where exactly in the suite file an error about an assertion is.
-fn place_of(assertion: &Assertion, error: &Error) -> Option<Location> {
+pub(super) fn place_of(assertion: &Assertion, error: &Error) -> Option<Location> {
     let Error::Assertion {
         offset: Some(offset),
         ..

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, internal_err};
+use datafusion::functions_aggregate::all_default_aggregate_functions;
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Signature, TypeSignature, Volatility,
@@ -134,6 +135,18 @@ pub fn find(name: &str) -> Option<&'static Metric> {
         .find(|(alias, _)| *alias == name)
         .map_or(name, |(_, of)| of);
     METRICS.iter().find(|metric| metric.name == name)
+}
+
+/// Names of DataFusion's aggregate functions that the catalogue does not list, sorted.
+pub fn other_aggregates() -> Vec<String> {
+    let mut names: Vec<String> = all_default_aggregate_functions()
+        .iter()
+        .map(|function| function.name().to_lowercase())
+        .filter(|name| find(name).is_none())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// The primitives that are not computed by an aggregate function: counts of equal

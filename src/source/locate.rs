@@ -70,6 +70,9 @@ pub(super) fn locate(path: &str, context: &OpenContext) -> Result<Files> {
         Err(error) => return Err(cannot_read(&shown, &error)),
     };
     let mut files = search.files;
+    for file in &mut files {
+        resolve_parents(&mut file.identity.path);
+    }
     if files.is_empty() {
         return Err(Error::source(match kind {
             "glob" => format!("no file matches `{shown}`"),
@@ -85,6 +88,16 @@ pub(super) fn locate(path: &str, context: &OpenContext) -> Result<Files> {
         found,
         shown,
     })
+}
+
+/// Rewrites a path with `..` in it, which scans do not understand. Only the system knows
+/// where `..` leads, for folders may be links.
+fn resolve_parents(path: &mut PathBuf) {
+    if path.components().any(|part| part == Component::ParentDir)
+        && let Ok(real) = fs::canonicalize(&path)
+    {
+        *path = real;
+    }
 }
 
 /// `path` as messages name it: relative to `base` if it lies in it.
