@@ -33,7 +33,7 @@ pub struct Console {
 /// How much of a report is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verbosity {
-    /// What did not pass, and the verdict.
+    /// What was evaluated and did not pass, and the verdict.
     Quiet,
     /// Every assertion, the datasets, warnings and deliveries.
     #[default]
@@ -102,7 +102,9 @@ fn verdict(report: &Report, name_suite: bool, width: Option<usize>) -> Line {
     let mut line = Line::new().add(tone, &format!("{symbol} {word}"));
     if let Some(reason) = &report.run.interrupted {
         let why = match reason.as_str() {
-            "" | "interrupted" => "interrupted".to_owned(),
+            "" => "interrupted".to_owned(),
+            // "interrupted by SIGINT" says it already.
+            reason if reason.starts_with("interrupted") => reason.to_owned(),
             reason => format!("interrupted: {reason}"),
         };
         line = line.add(Tone::Open, &format!(", {}", fit(&why, width)));

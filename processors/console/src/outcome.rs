@@ -18,7 +18,7 @@ pub(crate) fn blocks(report: &Report, quiet: bool, width: Option<usize>) -> Vec<
     let shown: Vec<&AssertionResult> = report
         .results
         .iter()
-        .filter(|result| !quiet || result.status != Status::Passed)
+        .filter(|result| !quiet || !matches!(result.status, Status::Passed | Status::Skipped))
         .collect();
     let columns = Columns::of(&shown, width);
     shown
@@ -126,6 +126,10 @@ impl Columns {
         if let Some(value) = outcome(result).filter(|_| self.value_below(result)) {
             texts.push((value_tone(result), value));
         }
+        // Nothing is to be done about what was left out.
+        if result.status == Status::Skipped {
+            return self.indented(texts);
+        }
         if result.expression != result.assertion {
             texts.push((Tone::Faint, result.expression.clone()));
         }
@@ -189,6 +193,7 @@ fn mark(status: Status) -> (&'static str, Tone) {
 fn value_tone(result: &AssertionResult) -> Tone {
     match result.status {
         Status::Failed => Tone::Bad,
+        Status::Skipped => Tone::Faint,
         _ => Tone::Plain,
     }
 }
@@ -203,8 +208,10 @@ fn name(result: &AssertionResult) -> String {
 
 /// What was found, in a few words, if it can be said so shortly.
 fn outcome(result: &AssertionResult) -> Option<String> {
-    if !matches!(result.status, Status::Passed | Status::Failed) {
-        return None;
+    match result.status {
+        Status::Passed | Status::Failed => {}
+        Status::Skipped => return result.reason.clone(),
+        _ => return None,
     }
     compared(result).or(result.violations.map(violations))
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use serde::Serialize;
 use veracity_processor::{Report, is_deceptive};
 
 /// Renders reports as JSON, one value and one line break.
@@ -22,10 +23,19 @@ impl Json {
     ///
     /// Those of `out`.
     pub fn render(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+        self.write(report, out)
+    }
+
+    /// Writes any other `value` to `out` in the same way.
+    ///
+    /// # Errors
+    ///
+    /// Those of `out`, and values that cannot be JSON.
+    pub fn write(&self, value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
         let json = if self.pretty {
-            serde_json::to_string_pretty(report)?
+            serde_json::to_string_pretty(value)?
         } else {
-            serde_json::to_string(report)?
+            serde_json::to_string(value)?
         };
         writeln!(out, "{}", harmless(&json))
     }
