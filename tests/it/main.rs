@@ -5,6 +5,7 @@
     reason = "a test may panic, its helper functions too"
 )]
 
+mod cli;
 mod culprit;
 mod interrupt;
 mod metadata;
