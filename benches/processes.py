@@ -198,16 +198,17 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="Compares veracity with hand-written DuckDB.")
     arguments.add_argument("names", nargs="*", metavar="NAME", help="cases; all if not given")
     arguments.add_argument("--rounds", type=int, default=7)
-    arguments.add_argument("--veracity", default=str(ROOT / "target" / "release" / "veracity"))
+    arguments.add_argument("--veracity", type=Path, default=ROOT / "target/release/veracity")
     arguments.add_argument("--nycflights", type=Path, default=NYCFLIGHTS)
     given = arguments.parse_args()
+    veracity = str(given.veracity.resolve())
     print("| case | measure | veracity | DuckDB | ratio | target | |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    for case in cases(given.veracity, given.nycflights.resolve()):
+    for case in cases(veracity, given.nycflights.resolve()):
         if not given.names or case.name in given.names:
             compare(case, given.rounds)
     if not given.names or "s1-256MiB" in given.names:
-        print(f"\ns1 with 256 MiB: values are {same_values_with_little_memory(given.veracity)}")
+        print(f"\ns1 with 256 MiB: values are {same_values_with_little_memory(veracity)}")
 
 
 if __name__ == "__main__":
