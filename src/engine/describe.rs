@@ -10,6 +10,9 @@ use super::plan::{DatasetPlan, columns_read};
 use super::prepare::{Binding, Prepared};
 use super::report::place_of;
 
+/// Most columns that the tree lists of a dataset; the JSON has them all.
+const MOST_COLUMNS: usize = 30;
+
 /// What a run of a suite would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
@@ -309,7 +312,12 @@ impl Plan {
                 }
             )?;
             if !work.columns_read.is_empty() {
-                writeln!(out, "  reads {}", work.columns_read.join(", "))?;
+                let shown = work.columns_read.len().min(MOST_COLUMNS);
+                let more = match work.columns_read.len() - shown {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                writeln!(out, "  reads {}{more}", work.columns_read[..shown].join(", "))?;
             }
             for step in &work.steps {
                 let over = step.over.as_deref().map_or_else(String::new, |o| format!(" {o}"));

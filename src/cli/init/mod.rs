@@ -6,6 +6,7 @@
 
 mod profile;
 mod proposal;
+mod sql;
 mod writing;
 
 use std::fs::OpenOptions;

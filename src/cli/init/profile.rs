@@ -2,7 +2,7 @@
 
 use veracity_processor::Report;
 
-use super::writing::quoted;
+use super::sql::quoted;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::suite::{Assertion, Check, Dataset, VerificationSuite};

@@ -1,7 +1,7 @@
 //! What holds for a dataset and may be meant to hold.
 
 use super::profile::{Column, Kind, Profile};
-use super::writing::{identifier, literal};
+use super::sql::{identifier, literal};
 
 /// Values longer than this are no names of a set.
 const LONGEST_NAME: usize = 40;
