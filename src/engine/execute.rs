@@ -1,11 +1,12 @@
 //! The queries of a plan, run; every primitive gets a value or the reason it has none.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
-use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::common::{DataFusionError, ScalarValue, exec_datafusion_err};
 use datafusion::datasource::MemTable;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::AggregateFunction;
@@ -280,7 +281,7 @@ impl Work<'_> {
             self.cost(index, |cost| cost.scans += 1);
         }
         let row = match query {
-            Ok(query) => queries::single_row(query, &open.name, self.progress).await,
+            Ok(query) => caught(queries::single_row(query, &open.name, self.progress)).await,
             Err(error) => Err(error),
         };
         match row {
@@ -311,7 +312,7 @@ impl Work<'_> {
         let mut scans_left = 8 + 4 * (usize::BITS - total.leading_zeros()) as usize;
         let mut parts = vec![whole];
         while let Some(part) = parts.pop() {
-            let failure = match self.part(index, open, plan, fused, &part, table).await {
+            let failure = match caught(self.part(index, open, plan, fused, &part, table)).await {
                 Ok(values) => {
                     for (wanted, value) in values {
                         self.keep(index, wanted, value);
@@ -419,6 +420,26 @@ impl Work<'_> {
         }
         Ok((aggregation, states))
     }
+}
+
+/// A panic of a query as an error: it is a failure of who asked, like any other.
+async fn caught<T>(
+    query: impl Future<Output = datafusion::common::Result<T>>,
+) -> datafusion::common::Result<T> {
+    AssertUnwindSafe(query)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|payload| {
+            let text = payload
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| payload.downcast_ref::<&str>().copied())
+                .unwrap_or("without a message");
+            let error = exec_datafusion_err!("it panicked: {text}");
+            // Dropping a payload may panic again.
+            std::mem::forget(payload);
+            Err(error)
+        })
 }
 
 /// Some aggregates of the fused scan.

@@ -383,7 +383,9 @@ impl Call<'_> {
     fn approx_quantile(&self, arg: Expr, q: Expr) -> Expr {
         self.aggregate(
             df::approx_percentile_cont::approx_percentile_cont_udaf(),
-            vec![to(arg, DataType::Float64), q],
+            // Adding 0 makes -0.0 the other zero: DataFusion asserts by their total order
+            // that the least value is not above the greatest.
+            vec![to(arg, DataType::Float64) + lit(0.0), q],
         )
     }
 

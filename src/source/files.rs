@@ -32,7 +32,7 @@ use super::schema::{merged, nullable, refuse_twice};
 use super::table::FileTable;
 use super::{FileIdentity, OpenContext, OpenDataset, ParquetFooter, delimited};
 use crate::error::{Error, Result};
-use crate::suite::{Dataset, Format, FormatOptions};
+use crate::suite::{Dataset, Format, FormatOptions, Integrity};
 
 /// How many files are opened at a time.
 pub(super) const CONCURRENT: usize = 16;
@@ -117,7 +117,12 @@ fn assembled(
             })
             .collect()
     });
-    let table = FileTable::new(files, opened.footers, opened.format, schema);
+    // DataFusion does not read columns that are constant by their statistics.
+    let trusted = match dataset.integrity {
+        Integrity::Metadata => opened.footers,
+        Integrity::Full => None,
+    };
+    let table = FileTable::new(files, trusted, opened.format, schema);
     let mut opened = OpenDataset::new(dataset, Arc::new(table));
     opened.parquet = parquet;
     opened.dear = dear;

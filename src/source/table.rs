@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, Statistics, project_schema};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::listing::{PartitionedFile, helpers};
@@ -70,7 +71,18 @@ impl FileTable {
             self.table_schema.file_schema(),
         );
         match statistics {
-            Ok(statistics) if !null_partition => file.with_statistics(Arc::new(statistics)),
+            Ok(mut statistics) if !null_partition => {
+                // A NaN is in no minimum or maximum: DataFusion would take a column of 0.1
+                // and NaN for a constant 0.1 and not read it.
+                let fields = self.table_schema.file_schema().fields();
+                for (column, field) in statistics.column_statistics.iter_mut().zip(fields) {
+                    if field.data_type().is_floating() {
+                        column.min_value = Precision::Absent;
+                        column.max_value = Precision::Absent;
+                    }
+                }
+                file.with_statistics(Arc::new(statistics))
+            }
             _ => {
                 file.statistics = Some(Arc::new(Statistics::new_unknown(
                     self.table_schema.table_schema(),
