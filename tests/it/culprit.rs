@@ -2,8 +2,15 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DataFusionError;
+use datafusion::datasource::{MemTable, TableType};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::ExecutionPlan;
 use serde_json::{Value, json};
 use veracity::prelude::*;
 
@@ -139,4 +146,57 @@ fn an_overflow_of_computed_values_needs_no_second_query() {
     let report = report(&["max(a) + 1 > 0"]);
     assert_eq!(report.summary.error, 1);
     assert_eq!(report.summary.passed as usize, SOUND.len());
+}
+
+/// A table whose scans panic.
+#[derive(Debug)]
+struct Panicking(MemTable);
+
+#[async_trait]
+impl TableProvider for Panicking {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        _: &dyn Session,
+        _: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        panic!("out of cheese")
+    }
+}
+
+#[test]
+fn a_panic_fails_only_who_asked() {
+    let rows = rows();
+    let table = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]]).unwrap();
+    let suite = VerificationSuite::builder("panic")
+        .dataset(Dataset::batches("good", vec![rows]))
+        .dataset(Dataset::table("bad", Arc::new(Panicking(table))))
+        .check(
+            Check::new("all")
+                .dataset("good")
+                .assert("row_count() = 4")
+                .assert("max(bad.a) > 0")
+                .assert("distinct_count(bad.b) > 0")
+                .assert("unmatched(a, bad.a) = 0")
+                .assert("distinct_count(b) = 3"),
+        )
+        .build()
+        .unwrap();
+    let engine = Engine::builder().cores(2).build().unwrap();
+    let report = block_on(suite.run(&engine));
+    use Status::{Error, Passed};
+    assert_eq!(statuses(&report), [Passed, Error, Error, Error, Passed]);
+    for result in &report.results[1..4] {
+        let reason = result.reason.as_deref().unwrap_or_default();
+        assert!(reason.contains("out of cheese"), "{reason}");
+    }
 }

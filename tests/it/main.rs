@@ -9,6 +9,7 @@ mod cli;
 mod culprit;
 mod interrupt;
 mod metadata;
+mod properties;
 mod scans;
 
 use veracity::prelude::{Report, Status};

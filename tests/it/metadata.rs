@@ -451,3 +451,45 @@ fn an_empty_file_has_no_rows_and_no_extremes() {
         ]
     );
 }
+
+#[test]
+fn a_nan_beside_one_number_is_read() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("d.parquet");
+    let numbers: ArrayRef = Arc::new(Float64Array::from(vec![0.1, f64::NAN, 0.1]));
+    write(
+        &path,
+        &RecordBatch::try_from_iter([("f", numbers)]).unwrap(),
+        properties(10),
+    );
+    let report = run(
+        &path,
+        Integrity::Metadata,
+        &[
+            "violations(f < 1) = 1",
+            "distinct_count(f) = 2",
+            "count_values(f, 0.1) = 2",
+            "max(f) < 1",
+        ],
+    );
+    assert_eq!(statuses(&report)[..3], [Status::Passed; 3]);
+    assert_eq!(statuses(&report)[3], Status::NotEvaluated);
+}
+
+#[test]
+fn full_integrity_reads_columns_that_are_constant_by_their_statistics() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("d.parquet");
+    let sevens: ArrayRef = Arc::new(Int64Array::from(vec![7; 100]));
+    write(
+        &path,
+        &RecordBatch::try_from_iter([("n", sevens)]).unwrap(),
+        properties(100),
+    );
+    corrupt(&path, 0);
+    for assertion in ["sum(n) = 700", "row_count() = 100", "distinct_count(n) = 1"] {
+        let suite = suite(&path, Integrity::Full, &[assertion]);
+        let report = block_on(suite.run(&engine()));
+        assert_eq!(report.results[0].status, Status::Error, "{assertion}");
+    }
+}
