@@ -26,6 +26,7 @@ use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFuncti
 use datafusion::physical_expr::expressions::Column as PhysicalColumn;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
+use datafusion::physical_plan::coop::CooperativeExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, collect};
@@ -141,6 +142,9 @@ impl Aggregation {
             let filter = call.params.filter.as_deref();
             filters.push(filter.map(|filter| physical(filter, &columns)).transpose()?);
         }
+        // An aggregation takes one batch after the other without a pause; only a pause lets
+        // an interrupted run end.
+        let input = Arc::new(CooperativeExec::new(input));
         let partial = AggregateExec::try_new(
             AggregateMode::Partial,
             PhysicalGroupBy::default(),

@@ -16,7 +16,9 @@ use veracity::prelude::*;
 
 use crate::{block_on, statuses};
 
-const SOUND: &[(&str, fn() -> Value)] = &[
+type Sound = (&'static str, fn() -> Value);
+
+const SOUND: &[Sound] = &[
     ("row_count() = 4", || json!(4)),
     ("sum(a) = 9223372036854775813", || {
         json!("9223372036854775813")

@@ -39,6 +39,16 @@ fn suite() -> VerificationSuite {
         .unwrap()
 }
 
+fn short() -> VerificationSuite {
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let rows = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
+    VerificationSuite::builder("short")
+        .dataset(Dataset::batches("d", vec![rows]))
+        .check(Check::new("c").assert("max(n) = 2"))
+        .build()
+        .unwrap()
+}
+
 fn assert_interrupted(report: &Report, reason: &str) {
     let interrupted = report.run.interrupted.as_deref().unwrap_or_default();
     assert!(interrupted.contains(reason), "{interrupted}");
@@ -107,19 +117,24 @@ fn an_interrupt_before_the_run_skips_it() {
 }
 
 #[test]
+fn a_run_that_was_ended_leaves_the_threads_to_the_next() {
+    let engine = Engine::builder()
+        .cores(1)
+        .time_limit(Duration::from_secs(4))
+        .build()
+        .unwrap();
+    assert!(run(&engine).run.interrupted.is_some());
+    let report = block_on(short().run(&engine));
+    assert!(report.passed(), "{:?}", report.run.interrupted);
+}
+
+#[test]
 fn a_time_limit_that_is_not_reached_changes_nothing() {
     let engine = builder()
         .time_limit(Duration::from_secs(600))
         .build()
         .unwrap();
-    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
-    let rows = RecordBatch::try_from_iter([("n", numbers)]).unwrap();
-    let suite = VerificationSuite::builder("short")
-        .dataset(Dataset::batches("d", vec![rows]))
-        .check(Check::new("c").assert("max(n) = 2"))
-        .build()
-        .unwrap();
-    let report = block_on(suite.run(&engine));
+    let report = block_on(short().run(&engine));
     assert!(report.passed());
     assert_eq!(report.run.interrupted, None);
 }

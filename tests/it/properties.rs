@@ -122,7 +122,7 @@ fn verify(
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 48,
+        cases: 32,
         failure_persistence: None,
         max_shrink_iters: 200,
         ..ProptestConfig::default()

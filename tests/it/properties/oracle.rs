@@ -20,8 +20,10 @@ pub enum Expected {
 
 use Expected::{Between, Exactly, Undefined};
 
-/// Conditions on rows, as text and as code; unknown and false are both false.
-pub const FILTERS: &[(&str, fn(&Row) -> bool)] = &[
+/// A condition on rows, as text and as code; unknown and false are both false.
+type Filter = (&'static str, fn(&Row) -> bool);
+
+pub const FILTERS: &[Filter] = &[
     ("", |_| true),
     ("i > 0", |row| row.i.is_some_and(|i| i > 0)),
     ("b", |row| row.b == Some(true)),
