@@ -2,12 +2,12 @@
 //!
 //! The modules stand in the order the data flows.
 
-pub mod error;
-pub mod suite;
-pub mod source;
-pub mod metric;
-pub mod engine;
 pub mod cli;
+pub mod engine;
+pub mod error;
+pub mod metric;
+pub mod source;
+pub mod suite;
 
 /// What a program that verifies data needs.
 ///

@@ -2,16 +2,16 @@
 //! misspelled column is an error of its own assertion alone.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, ScalarValue, Spans};
+use datafusion::common::{Column, DFSchema, HashMap, ScalarValue, Spans};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::InList;
-use datafusion::logical_expr::{BinaryExpr, Expr, Operator, lit};
+use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
 
 use super::calls::{expand_call, joined};
@@ -21,7 +21,7 @@ use super::names::{self, Datasets, Functions};
 use super::primitive::Primitives;
 use super::semantics;
 use super::simplify::Simplify;
-use super::text;
+use super::{text, value};
 use crate::error::{Error, Result};
 use crate::metric::{catalogue, plain_message};
 use crate::suite::{Condition, OnNull, Predicate};
@@ -147,8 +147,13 @@ impl<'a> Binder<'a> {
         );
         let schema =
             DFSchema::try_from(fields).map_err(|error| Error::assertion(plain_message(&error)))?;
+        let written = text::bound_as_written(&outer);
         let expr = self.plan_sql(outer, &schema)?;
-        self.finish(expr, symbols, inputs, sql)
+        let mut bound = self.finish(expr, symbols, inputs, sql)?;
+        if let (Some((_, shown)), Some(written)) = (&mut bound.comparison, written) {
+            *shown = written;
+        }
+        Ok(bound)
     }
 
     fn bind_expr(&mut self, expr: &Expr, datasets: &Datasets) -> Result<BoundAssertion> {
@@ -203,6 +208,15 @@ impl<'a> Binder<'a> {
         datasets: &Datasets,
     ) -> Result<BoundAssertion> {
         let (text, predicate) = self.row_predicate(predicate, datasets)?;
+        let columns = datasets.columns(datasets.default)?;
+        if let Ok(data_type) = predicate.get_type(&columns.qualified)
+            && !matches!(data_type, DataType::Boolean | DataType::Null)
+        {
+            return Err(Error::assertion(format!(
+                "`{text}` is {}, not a condition on rows; compare it with something, such as `{text} > 0`",
+                value::type_name(&data_type)
+            )));
+        }
         let known = match on_null {
             OnNull::Fail => predicate.is_true(),
             OnNull::Skip | OnNull::Pass => predicate,
@@ -237,19 +251,17 @@ impl<'a> Binder<'a> {
                 let count = datafusion::functions_aggregate::expr_fn::count(known);
                 self.symbol(count, format!("count({text})"), datasets)?
             }
-            OnNull::Pass | OnNull::Fail => {
-                self.symbol(call("row_count", vec![]), "row_count()".to_owned(), datasets)?
-            }
+            OnNull::Pass | OnNull::Fail => self.symbol(
+                call("row_count", vec![]),
+                "row_count()".to_owned(),
+                datasets,
+            )?,
         };
         symbols.push(scope);
         let inputs = self.inputs(&symbols);
         let rows = Expr::Column(Column::new_unqualified(names::placeholder(1)));
         let holding = (rows.clone() - first) / rows;
-        let condition = Computed::plan(
-            holding.clone().gt_eq(lit(share)),
-            &inputs,
-            &self.simplify,
-        )?;
+        let condition = Computed::plan(holding.clone().gt_eq(lit(share)), &inputs, &self.simplify)?;
         let actual = Computed::plan(holding, &inputs, &self.simplify)?;
         Ok(BoundAssertion {
             symbols,
@@ -286,11 +298,7 @@ impl<'a> Binder<'a> {
     }
 
     /// The columns of the datasets that a qualified expression names.
-    fn schema_for<'d>(
-        &self,
-        expr: &SqlExpr,
-        datasets: &'d Datasets,
-    ) -> Result<Cow<'d, DFSchema>> {
+    fn schema_for<'d>(&self, expr: &SqlExpr, datasets: &'d Datasets) -> Result<Cow<'d, DFSchema>> {
         let mut used = BTreeSet::new();
         let _ = datafusion::sql::sqlparser::ast::visit_expressions(expr, |node| {
             if let SqlExpr::CompoundIdentifier(parts) = node

@@ -143,7 +143,6 @@ fn from_schema(name: &str, call: &AggregateFunction, columns: &Columns) -> Resul
     }
 }
 
-
 /// Checks the regular expressions and date formats that an expression holds.
 fn patterns_are_valid(call: &AggregateFunction) -> Result<()> {
     let mut failure = None;

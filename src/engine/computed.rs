@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatchOptions;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -69,13 +70,15 @@ impl Computed {
             .collect();
         let schema = Arc::new(Schema::new(fields));
         let columns = Arc::new(DFSchema::try_from(Arc::clone(&schema))?);
-        let expr = semantics::divide_exactly(expr, columns.as_ref())?;
-        let expr = semantics::decimals_meet_floats(expr, columns.as_ref())?;
-        let expr = semantics::compare_by_length(expr, columns.as_ref())?;
         let simplifier = simplify.over(&columns);
-        let expr = simplifier.coerce(expr, &columns)?;
+        let expr = simplifier.coerce(expr)?;
         let data_type = expr.get_type(columns.as_ref())?;
-        let expr = simplifier.simplify(expr)?;
+        // It is evaluated once: only what has to be known before that is computed now.
+        let expr = if expr.exists(|node| Ok(matches!(node, Expr::ScalarFunction(_))))? {
+            simplifier.simplify(expr)?
+        } else {
+            expr
+        };
         let expr = semantics::nan_is_undefined(expr, columns.as_ref())?;
         let inputs = inputs.iter().map(|(_, _, index)| *index).collect();
         if let Expr::Literal(value, _) = expr {

@@ -42,10 +42,14 @@ impl Columns {
                 .or_default()
                 .push(index);
         }
-        let failed = |error| Error::source(format!("`{dataset}`: {}", crate::metric::plain_message(&error)));
+        let failed = |error| {
+            Error::source(format!(
+                "`{dataset}`: {}",
+                crate::metric::plain_message(&error)
+            ))
+        };
         let qualifier = TableReference::bare(dataset);
-        let qualified =
-            DFSchema::try_from_qualified_schema(qualifier, &schema).map_err(failed)?;
+        let qualified = DFSchema::try_from_qualified_schema(qualifier, &schema).map_err(failed)?;
         let plain = DFSchema::try_from(Arc::clone(&schema)).map_err(failed)?;
         Ok(Self {
             dataset: dataset.to_owned(),
@@ -69,17 +73,29 @@ impl Columns {
             Some(several) => Err(format!(
                 "`{}` has no column `{name}`, and several that differ from it in case: {}; write the one you mean in double quotes",
                 self.dataset,
-                listed(several.iter().map(|&index| self.schema.field(index).name().as_str()))
+                listed(
+                    several
+                        .iter()
+                        .map(|&index| self.schema.field(index).name().as_str())
+                )
             )),
             None => {
-                let names = || self.schema.fields().iter().map(|field| field.name().as_str());
+                let names = || {
+                    self.schema
+                        .fields()
+                        .iter()
+                        .map(|field| field.name().as_str())
+                };
                 let hint = did_you_mean(name, names());
                 let list = if hint.is_empty() {
                     format!("; it has {}", listed(names()))
                 } else {
                     String::new()
                 };
-                Err(format!("`{}` has no column `{name}`{hint}{list}", self.dataset))
+                Err(format!(
+                    "`{}` has no column `{name}`{hint}{list}",
+                    self.dataset
+                ))
             }
         }
     }

@@ -201,7 +201,11 @@ fn dataset(index: usize, prepared: &Prepared, needs: &Needs) -> DatasetWork {
     if plan.looked_up > 0 {
         work.steps.push(Step {
             kind: "look-up".to_owned(),
-            over: Some(format!("by {} join{}", plan.looked_up, plural(plan.looked_up))),
+            over: Some(format!(
+                "by {} join{}",
+                plan.looked_up,
+                plural(plan.looked_up)
+            )),
             computes: Vec::new(),
         });
     }
@@ -317,18 +321,29 @@ impl Plan {
                     0 => String::new(),
                     more => format!(" and {more} more"),
                 };
-                writeln!(out, "  reads {}{more}", work.columns_read[..shown].join(", "))?;
+                writeln!(
+                    out,
+                    "  reads {}{more}",
+                    work.columns_read[..shown].join(", ")
+                )?;
             }
             for step in &work.steps {
-                let over = step.over.as_deref().map_or_else(String::new, |o| format!(" {o}"));
+                let over = step
+                    .over
+                    .as_deref()
+                    .map_or_else(String::new, |o| format!(" {o}"));
                 writeln!(out, "  {}{over}", step.kind)?;
                 for computes in &step.computes {
-                    let numbers: Vec<String> =
-                        computes.assertions.iter().map(ToString::to_string).collect();
+                    let numbers: Vec<String> = computes
+                        .assertions
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect();
                     writeln!(
                         out,
-                        "    {}  (assertion {})",
+                        "    {}  (assertion{} {})",
                         computes.metrics.join(", "),
+                        plural(numbers.len()),
                         numbers.join(", ")
                     )?;
                 }

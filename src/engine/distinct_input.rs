@@ -134,7 +134,8 @@ impl OverDistinct {
         if refused < GIVE_UP {
             return true;
         }
-        self.refused.store(refused.wrapping_add(1).max(GIVE_UP), Ordering::Relaxed);
+        self.refused
+            .store(refused.wrapping_add(1).max(GIVE_UP), Ordering::Relaxed);
         refused.is_multiple_of(RETRY)
     }
 }

@@ -224,9 +224,10 @@ impl Work<'_> {
             let outcome = self.query(index, open, plan.shared, query).await;
             for (primitive, wanted) in &frequency.asked {
                 let place = asked.iter().position(|asked| asked == wanted);
-                let value = outcome.as_ref().map_err(Clone::clone).map(|row| {
-                    place.map_or(ScalarValue::Null, |place| row[place].clone())
-                });
+                let value = outcome
+                    .as_ref()
+                    .map_err(Clone::clone)
+                    .map(|row| place.map_or(ScalarValue::Null, |place| row[place].clone()));
                 self.record(*primitive, value, Origin::GroupBy);
             }
         }
@@ -372,8 +373,7 @@ impl Work<'_> {
 
         // The row groups where a rule is open are read for all aggregates, the others only
         // for those that are no rules.
-        let in_groups =
-            |open_groups: bool| row_groups_by_file(open, &fused.unproved, open_groups);
+        let in_groups = |open_groups: bool| row_groups_by_file(open, &fused.unproved, open_groups);
         let (first, first_states) = {
             let chosen = in_groups(true);
             let selection: fuse::Selection = if split { Some(&chosen) } else { None };
@@ -395,7 +395,11 @@ impl Work<'_> {
             .await?;
         let rules = first.rest(calls.len())?;
         values.extend(rules.values(&[&first_states], context).await?);
-        let wanted = part.calls.iter().chain(part.rules).map(|(wanted, _)| wanted);
+        let wanted = part
+            .calls
+            .iter()
+            .chain(part.rules)
+            .map(|(wanted, _)| wanted);
         Ok(wanted.zip(values).collect())
     }
 
@@ -459,7 +463,10 @@ impl<'a> Part<'a> {
                 self.rules.split_at(self.rules.len() / 2),
             )
         } else {
-            (self.calls.split_at(self.calls.len()), self.rules.split_at(0))
+            (
+                self.calls.split_at(self.calls.len()),
+                self.rules.split_at(0),
+            )
         };
         vec![
             Part {

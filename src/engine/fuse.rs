@@ -140,7 +140,11 @@ impl Aggregation {
                 .build()?;
             aggregates.push(Arc::new(aggregate));
             let filter = call.params.filter.as_deref();
-            filters.push(filter.map(|filter| physical(filter, &columns)).transpose()?);
+            filters.push(
+                filter
+                    .map(|filter| physical(filter, &columns))
+                    .transpose()?,
+            );
         }
         // An aggregation takes one batch after the other without a pause; only a pause lets
         // an interrupted run end.

@@ -250,13 +250,17 @@ impl Engine {
         let settings = self.settings(Utc::now());
         let (send, receive) = tokio::sync::oneshot::channel();
         self.spawn(async move {
-            let plan = prepare(suite, settings).await.map(|prepared| describe::describe(&prepared));
+            let plan = prepare(suite, settings)
+                .await
+                .map(|prepared| describe::describe(&prepared));
             // Nobody may be waiting any more.
             let _ = send.send(plan);
         });
-        receive
-            .await
-            .unwrap_or_else(|_| Err(Error::execution("planning panicked; this is a bug of veracity")))
+        receive.await.unwrap_or_else(|_| {
+            Err(Error::execution(
+                "planning panicked; this is a bug of veracity",
+            ))
+        })
     }
 
     /// Verifies `suite`. Whatever goes wrong is in the report.
@@ -398,8 +402,7 @@ fn unprepared(
     for check in &suite.checks {
         for assertion in &check.assertions {
             let expression = assertion.expression();
-            let name = assertion.name.clone().unwrap_or_else(|| expression.clone());
-            let mut result = AssertionResult::new(&check.name, name);
+            let mut result = AssertionResult::new(&check.name, assertion.display_name());
             result.expression = expression;
             result.severity = assertion.severity.unwrap_or(check.severity);
             result.status = status;

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Value,
-    VisitMut, VisitorMut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, Value, VisitMut,
+    VisitorMut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 
@@ -31,9 +31,10 @@ impl Datasets<'_> {
 
     /// The columns of a dataset; its error if it could not be opened.
     pub fn columns(&self, index: usize) -> Result<&Columns> {
-        self.all[index].1.as_ref().map_err(|error| {
-            Error::source(format!("dataset `{}`: {error}", self.all[index].0))
-        })
+        self.all[index]
+            .1
+            .as_ref()
+            .map_err(|error| Error::source(format!("dataset `{}`: {error}", self.all[index].0)))
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {
@@ -293,10 +294,10 @@ impl Walker<'_> {
                 } else {
                     let names = || self.datasets.names();
                     format!(
-                        "`{}` is neither a dataset{} nor a column of `{}`; datasets are {}",
+                        "`{}` is neither a dataset nor a column of `{}`{}; datasets are {}",
                         first.value,
-                        did_you_mean(&first.value, names()),
                         columns.dataset,
+                        did_you_mean(&first.value, names()),
                         listed(names())
                     )
                 };

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
 use datafusion::functions_aggregate::count::count_udaf;
-use datafusion::logical_expr::{Expr, lit};
 use datafusion::logical_expr::expr::AggregateFunction;
+use datafusion::logical_expr::{Expr, lit};
 
 use super::dataset::Columns;
 use super::primitive::{Frequency, KeySet, Kind, Primitive, Relation};
@@ -230,10 +230,7 @@ fn dense(set: &FrequencyPlan, groups: &RowGroups) -> Option<AggregateFunction> {
         };
         let (min, max) = groups.range(&column.name)?;
         let len = u64::try_from(max - min).ok()?.checked_add(1)?;
-        ranges.push(DenseRange {
-            min,
-            len,
-        });
+        ranges.push(DenseRange { min, len });
         slots = slots.checked_mul(len.checked_add(1)?)?;
     }
     // A sparse table would cost more to clear and merge than a hash table to fill.
@@ -259,7 +256,11 @@ pub fn columns_read(
 ) -> BTreeSet<String> {
     let mut columns = BTreeSet::new();
     let mut add = |expr: &Expr| {
-        columns.extend(expr.column_refs().into_iter().map(|column| column.name.clone()));
+        columns.extend(
+            expr.column_refs()
+                .into_iter()
+                .map(|column| column.name.clone()),
+        );
     };
     let call_parts = |call: &AggregateFunction| -> Vec<Expr> {
         let parts = call.params.args.iter().chain(call.params.filter.as_deref());
@@ -271,11 +272,18 @@ pub fn columns_read(
         }
     }
     for set in &plan.frequencies {
-        set.set.keys.iter().chain(set.set.filter.as_deref()).for_each(&mut add);
+        set.set
+            .keys
+            .iter()
+            .chain(set.set.filter.as_deref())
+            .for_each(&mut add);
     }
     for (_, relation) in &plan.relations {
         let keys = &relation.keys;
-        keys.keys.iter().chain(keys.filter.as_deref()).for_each(&mut add);
+        keys.keys
+            .iter()
+            .chain(keys.filter.as_deref())
+            .for_each(&mut add);
     }
     for (_, call) in &plan.alone {
         call_parts(call).iter().for_each(&mut add);

@@ -109,7 +109,12 @@ pub async fn prepare(suite: Arc<VerificationSuite>, settings: Settings) -> Resul
         });
         match known {
             Ok((dataset, of)) => {
-                warnings.extend(dataset.warnings.iter().map(|text| format!("{name}: {text}")));
+                warnings.extend(
+                    dataset
+                        .warnings
+                        .iter()
+                        .map(|text| format!("{name}: {text}")),
+                );
                 open.push(Some(Arc::new(dataset)));
                 columns.push((name, Ok(of)));
             }
@@ -194,7 +199,10 @@ fn bind_all(
 /// The dataset a check speaks of; the suite's only one if it names none.
 fn dataset_of(suite: &VerificationSuite, check: &Check) -> Option<usize> {
     match &check.dataset {
-        Some(name) => suite.datasets.iter().position(|dataset| dataset.name == *name),
+        Some(name) => suite
+            .datasets
+            .iter()
+            .position(|dataset| dataset.name == *name),
         None => (suite.datasets.len() == 1).then_some(0),
     }
 }

@@ -1,20 +1,19 @@
 //! Primitives: the aggregates that are really computed, each once per dataset.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, TableReference};
+use datafusion::common::{Column, DFSchema, HashMap, TableReference};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{Expr, ExprSchemable};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 use super::dataset::Columns;
 use super::names::Datasets;
 use super::semantics;
-use super::simplify::Simplify;
+use super::simplify::{Simplifier, Simplify};
 use crate::error::{Error, Result};
 use crate::metric::catalogue::primitive;
 use crate::metric::{column_text, plain_message};
@@ -179,10 +178,7 @@ fn plan_call(
     let schema = columns.plain.as_ref();
     let simplifier = simplify.over(&columns.plain);
     let expr = unqualify(Expr::AggregateFunction(call))?;
-    let expr = semantics::divide_exactly(expr, schema)?;
-    let expr = semantics::decimals_meet_floats(expr, schema)?;
-    let expr = semantics::compare_by_length(expr, schema)?;
-    let expr = simplifier.coerce(expr, schema)?;
+    let expr = simplifier.coerce(expr)?;
     let data_type = expr.get_type(schema)?;
     let Expr::AggregateFunction(mut call) = expr else {
         return datafusion::common::internal_err!("coercion keeps an aggregate an aggregate");
@@ -200,7 +196,7 @@ fn plan_call(
 
 fn finish_row(
     expr: Expr,
-    simplifier: &ExprSimplifier,
+    simplifier: &Simplifier,
     schema: &DFSchema,
 ) -> datafusion::common::Result<Expr> {
     if matches!(expr, Expr::Column(_) | Expr::Literal(..)) {
@@ -216,10 +212,7 @@ fn row_expression(
 ) -> datafusion::common::Result<Expr> {
     let schema = columns.plain.as_ref();
     let simplifier = simplify.over(&columns.plain);
-    let expr = semantics::divide_exactly(unqualify(expr)?, schema)?;
-    let expr = semantics::decimals_meet_floats(expr, schema)?;
-    let expr = semantics::compare_by_length(expr, schema)?;
-    let expr = simplifier.coerce(expr, schema)?;
+    let expr = simplifier.coerce(unqualify(expr)?)?;
     finish_row(expr, &simplifier, schema)
 }
 
@@ -269,9 +262,8 @@ fn relation(
     }
     let parents = children.split_off(children.len() / 2);
     let of = |exprs: &[Expr]| {
-        dataset_of(exprs.iter(), "unmatched", datasets)?.ok_or_else(|| {
-            Error::assertion(format!("a reference is between columns: {usage}"))
-        })
+        dataset_of(exprs.iter(), "unmatched", datasets)?
+            .ok_or_else(|| Error::assertion(format!("a reference is between columns: {usage}")))
     };
     let (child, parent) = (of(&children)?, of(&parents)?);
     let child_columns = datasets.columns(child)?;

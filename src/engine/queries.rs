@@ -55,7 +55,8 @@ pub fn frequencies(
     }
     if asked.contains(&Frequency::Entropy) {
         // With n rows in groups of c: -sum(c/n ln(c/n)) = ln n - sum(c ln c) / n.
-        let c = datafusion::logical_expr::cast(size, datafusion::arrow::datatypes::DataType::Float64);
+        let c =
+            datafusion::logical_expr::cast(size, datafusion::arrow::datatypes::DataType::Float64);
         answers.push(sum(c.clone() * scalar::ln(c.clone())).alias("\u{1}weighted"));
         answers.push(sum(c).alias("\u{1}rows"));
     }
@@ -103,8 +104,7 @@ pub fn unmatched(
     let parents = rows_of(session, parents, None)?;
     let keys = checked_all(&relation.parent_keys, &parents)?;
     let parents = parents.filter(all(&keys))?.select(select(&keys, PARENT))?;
-    let equal = (0..set.keys.len())
-        .map(|n| ident(name(CHILD, n)).eq(ident(name(PARENT, n))));
+    let equal = (0..set.keys.len()).map(|n| ident(name(CHILD, n)).eq(ident(name(PARENT, n))));
     children
         .join_on(parents, JoinType::LeftAnti, equal)?
         .aggregate(vec![], vec![count(lit(1_i64))])

@@ -14,7 +14,7 @@ use super::prepare::{Binding, Planned, Prepared};
 use super::value;
 use crate::error::Error;
 use crate::source::OpenDataset;
-use crate::suite::{Assertion, Condition, Predicate};
+use crate::suite::{Assertion, Predicate};
 
 /// Identity and times of a run that the report repeats.
 #[derive(Debug, Clone)]
@@ -117,7 +117,11 @@ fn finish(symbol: &SymbolPlan, outcomes: &Outcomes, interrupted: bool) -> Finish
                 .inputs
                 .iter()
                 .any(|index| counts_nothing(&input(*index)));
-            let all_null = symbol.value.inputs.iter().all(|index| input(*index).is_null());
+            let all_null = symbol
+                .value
+                .inputs
+                .iter()
+                .all(|index| input(*index).is_null());
             State::Undefined(if empty || all_null {
                 "no values in scope".to_owned()
             } else {
@@ -196,8 +200,7 @@ fn result(planned: &Planned, values: &[Finished], prepared: &Prepared) -> Assert
     let check = &prepared.suite.checks[planned.check];
     let assertion = &check.assertions[planned.assertion];
     let expression = assertion.expression();
-    let name = assertion.name.clone().unwrap_or_else(|| expression.clone());
-    let mut result = AssertionResult::new(&check.name, name);
+    let mut result = AssertionResult::new(&check.name, assertion.display_name());
     result.dataset = match planned.dataset {
         Some(dataset) => prepared.columns[dataset].0.clone(),
         None => check.dataset.clone().unwrap_or_default(),
@@ -256,7 +259,10 @@ fn evaluate(
     };
     if let Some((value, bound)) = &bound.comparison {
         let value = value.evaluate(input).ok();
-        result.actual = value.filter(|value| !is_nan(value)).as_ref().and_then(value::json);
+        result.actual = value
+            .filter(|value| !is_nan(value))
+            .as_ref()
+            .and_then(value::json);
         result.expected = Some(bound.clone());
     }
     if let Some(symbol) = bound.violations {
@@ -366,24 +372,5 @@ fn verdict(report: &Report, fail_on: Severity) -> Verdict {
         Verdict::NotEvaluated
     } else {
         Verdict::Passed
-    }
-}
-
-impl Assertion {
-    /// What is asserted, as written.
-    pub fn expression(&self) -> String {
-        let predicate = match self.condition.predicate() {
-            Predicate::Text { sql, .. } => sql.trim().to_owned(),
-            Predicate::Expr(expr) => datafusion::sql::unparser::expr_to_sql(expr)
-                .map_or_else(|_| expr.to_string(), |sql| sql.to_string()),
-        };
-        match &self.condition {
-            Condition::Expect(_) => predicate,
-            Condition::Rows { mostly: None, .. } => format!("rows: {predicate}"),
-            Condition::Rows {
-                mostly: Some(share),
-                ..
-            } => format!("rows: {predicate} (mostly {share})"),
-        }
     }
 }

@@ -12,8 +12,20 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, 
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::BinaryExpr as PhysicalBinaryExpr;
 
+/// Rewrites what means something else to us than to DataFusion, where that depends on the
+/// types as they are written.
+pub fn before_coercion(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+    let operators = |node: &Expr| Ok(matches!(node, Expr::BinaryExpr(_) | Expr::Between(_)));
+    if !expr.exists(operators)? {
+        return Ok(expr);
+    }
+    let expr = divide_exactly(expr, schema)?;
+    let expr = decimals_meet_floats(expr, schema)?;
+    compare_by_length(expr, schema)
+}
+
 /// Divides integers as Float64, and makes division (and the remainder) by zero NULL.
-pub fn divide_exactly(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+fn divide_exactly(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
     expr.transform_up(|node| {
         let Expr::BinaryExpr(BinaryExpr { left, op, right }) = node else {
             return Ok(Transformed::no(node));
@@ -48,7 +60,7 @@ pub fn divide_exactly(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
 /// decimals.
 ///
 /// DataFusion casts the float to a decimal of 15 places, which fails for great ones.
-pub fn decimals_meet_floats(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+fn decimals_meet_floats(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
     let is = |side: &Expr, kind: fn(&DataType) -> bool| {
         side.get_type(schema)
             .is_ok_and(|data_type| kind(&data_type))
@@ -110,7 +122,7 @@ pub fn decimals_meet_floats(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr>
 ///
 /// DataFusion compares months, then days, then the rest, so that 59 days of difference
 /// between two timestamps would be less than `interval '1 day'`.
-pub fn compare_by_length(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
+fn compare_by_length(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
     let duration = |side: &Expr| {
         side.get_type(schema)
             .is_ok_and(|t| matches!(t, DataType::Duration(_)))

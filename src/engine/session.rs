@@ -18,9 +18,7 @@ pub fn session(cores: usize, memory_limit: Option<usize>) -> Result<SessionConte
             let pool = TrackConsumersPool::new(FairSpillPool::new(bytes), consumers);
             RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool))
         }
-        None => {
-            RuntimeEnvBuilder::new().with_memory_pool(Arc::new(UnboundedMemoryPool::default()))
-        }
+        None => RuntimeEnvBuilder::new().with_memory_pool(Arc::new(UnboundedMemoryPool::default())),
     };
     let mut config = SessionConfig::new()
         .with_target_partitions(cores)

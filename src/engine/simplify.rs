@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use datafusion::common::DFSchemaRef;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchemaRef, Result};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+
+use super::semantics;
 
 /// What simplifying needs to know of the run: options, and the moment that `now()` is.
 #[derive(Debug, Clone)]
@@ -26,12 +30,79 @@ impl Simplify {
     }
 
     /// Simplifies expressions over the columns of `schema`.
-    pub fn over(&self, schema: &DFSchemaRef) -> ExprSimplifier {
+    pub fn over(&self, schema: &DFSchemaRef) -> Simplifier {
         let context = SimplifyContext::builder()
             .with_schema(Arc::clone(schema))
             .with_config_options(Arc::clone(&self.options))
             .with_query_execution_start_time(Some(self.now))
             .build();
-        ExprSimplifier::new(context)
+        Simplifier {
+            simplifier: ExprSimplifier::new(context),
+            schema: Arc::clone(schema),
+        }
+    }
+}
+
+/// Coerces and simplifies expressions over some columns.
+pub struct Simplifier {
+    simplifier: ExprSimplifier,
+    schema: DFSchemaRef,
+}
+
+impl Simplifier {
+    /// Gives every operator operands of one type, where our meaning differs from
+    /// DataFusion's in ours.
+    pub fn coerce(&self, expr: Expr) -> Result<Expr> {
+        let expr = semantics::before_coercion(expr, self.schema.as_ref())?;
+        self.simplifier.coerce(expr, &self.schema)
+    }
+
+    /// Computes what is constant, and brings the rest into DataFusion's usual form.
+    ///
+    /// Comparisons of columns with constants are in that form: for them DataFusion's
+    /// simplifier, which costs more than all the rest of planning, is left out.
+    pub fn simplify(&self, expr: Expr) -> Result<Expr> {
+        let expr = fold_casts(expr)?;
+        let simple = !expr.exists(|node| Ok(!is_final(node)))?;
+        if simple {
+            return Ok(expr);
+        }
+        self.simplifier.simplify(expr)
+    }
+}
+
+/// Casts constants, where that does not fail.
+fn fold_casts(expr: Expr) -> Result<Expr> {
+    expr.transform_up(|node| {
+        let Expr::Cast(cast) = &node else {
+            return Ok(Transformed::no(node));
+        };
+        let Expr::Literal(value, None) = cast.expr.as_ref() else {
+            return Ok(Transformed::no(node));
+        };
+        match value.cast_to(cast.field.data_type()) {
+            Ok(value) => Ok(Transformed::yes(lit(value))),
+            Err(_) => Ok(Transformed::no(node)),
+        }
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// True for nodes that the simplifier leaves as they are, if their operands are.
+fn is_final(node: &Expr) -> bool {
+    match node {
+        Expr::Column(_) | Expr::Literal(..) | Expr::IsNull(_) | Expr::IsNotNull(_) => true,
+        Expr::BinaryExpr(binary) => {
+            semantics::is_bound(binary.op)
+                && matches!(*binary.left, Expr::Column(_))
+                && matches!(*binary.right, Expr::Column(_) | Expr::Literal(..))
+        }
+        Expr::Between(between) => {
+            !between.negated
+                && matches!(*between.expr, Expr::Column(_))
+                && matches!(*between.low, Expr::Literal(..))
+                && matches!(*between.high, Expr::Literal(..))
+        }
+        _ => false,
     }
 }

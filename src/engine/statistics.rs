@@ -13,8 +13,8 @@ use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::functions_aggregate::min_max::{MaxAccumulator, MinAccumulator};
-use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::execution_props::ExecutionProps;
+use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Accumulator, Expr, Operator};
 use datafusion::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -24,8 +24,8 @@ use datafusion::physical_expr::create_physical_expr;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 
 use super::dataset::Columns;
+use super::simplify::Simplifier;
 use super::value;
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 
 /// Statistics of all row groups of a dataset, file after file.
 pub struct RowGroups {
@@ -97,11 +97,21 @@ impl RowGroups {
             }
             ("min", Expr::Column(column)) => {
                 let statistics = self.column(&column.name)?;
-                self.extreme(&statistics, &statistics.min, &statistics.min_exact, Operator::Lt)
+                self.extreme(
+                    &statistics,
+                    &statistics.min,
+                    &statistics.min_exact,
+                    Operator::Lt,
+                )
             }
             ("max", Expr::Column(column)) => {
                 let statistics = self.column(&column.name)?;
-                self.extreme(&statistics, &statistics.max, &statistics.max_exact, Operator::Gt)
+                self.extreme(
+                    &statistics,
+                    &statistics.max,
+                    &statistics.max_exact,
+                    Operator::Gt,
+                )
             }
             // Rows where some column of a key has a value: all, if one has no NULL.
             ("__count_true", arg) => {
@@ -121,7 +131,7 @@ impl RowGroups {
         &self,
         call: &AggregateFunction,
         columns: &Columns,
-        simplifier: &ExprSimplifier,
+        simplifier: &Simplifier,
     ) -> Option<Vec<bool>> {
         if call.func.name() != "__count_false" {
             return None;
@@ -168,8 +178,18 @@ impl RowGroups {
     /// exactly and the column is stored as integers.
     pub fn range(&self, column: &str) -> Option<(i128, i128)> {
         let statistics = self.column(column)?;
-        let min = self.extreme(&statistics, &statistics.min, &statistics.min_exact, Operator::Lt)?;
-        let max = self.extreme(&statistics, &statistics.max, &statistics.max_exact, Operator::Gt)?;
+        let min = self.extreme(
+            &statistics,
+            &statistics.min,
+            &statistics.min_exact,
+            Operator::Lt,
+        )?;
+        let max = self.extreme(
+            &statistics,
+            &statistics.max,
+            &statistics.max_exact,
+            Operator::Gt,
+        )?;
         Some((raw_integer(&min)?, raw_integer(&max)?))
     }
 
@@ -189,7 +209,10 @@ impl RowGroups {
         order: Operator,
     ) -> Option<ScalarValue> {
         let data_type = values.data_type();
-        if data_type.is_floating() || data_type.is_nested() || statistics.null_counts.null_count() > 0 {
+        if data_type.is_floating()
+            || data_type.is_nested()
+            || statistics.null_counts.null_count() > 0
+        {
             return None;
         }
         for group in 0..self.len() {
@@ -231,16 +254,18 @@ impl RowGroups {
                 return None;
             }
             let groups = file.row_groups();
-            let index = groups
-                .first()
-                .and_then(|group| group.columns().iter().position(|c| is_root(c.column_path().parts(), name)));
+            let index = groups.first().and_then(|group| {
+                group
+                    .columns()
+                    .iter()
+                    .position(|c| is_root(c.column_path().parts(), name))
+            });
             // Extremes written before the format defined their order are not to be trusted.
             let deprecated = index.is_some_and(|index| {
                 groups.iter().any(|group| {
-                    group
-                        .column(index)
-                        .statistics()
-                        .is_some_and(|s| s.is_min_max_deprecated() && !s.is_min_max_backwards_compatible())
+                    group.column(index).statistics().is_some_and(|s| {
+                        s.is_min_max_deprecated() && !s.is_min_max_backwards_compatible()
+                    })
                 })
             });
             if deprecated {
@@ -255,8 +280,12 @@ impl RowGroups {
             .with_missing_null_counts_as_zero(false);
             parts[0].push(converter.row_group_mins(groups).ok()?);
             parts[1].push(converter.row_group_maxes(groups).ok()?);
-            parts[2].push(Arc::new(converter.row_group_is_min_value_exact(groups).ok()?));
-            parts[3].push(Arc::new(converter.row_group_is_max_value_exact(groups).ok()?));
+            parts[2].push(Arc::new(
+                converter.row_group_is_min_value_exact(groups).ok()?,
+            ));
+            parts[3].push(Arc::new(
+                converter.row_group_is_max_value_exact(groups).ok()?,
+            ));
             parts[4].push(Arc::new(converter.row_group_null_counts(groups).ok()?));
         }
         let joined = |part: &[ArrayRef]| {

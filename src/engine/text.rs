@@ -7,7 +7,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::Expr;
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType as SqlType, ExactNumberInfo, Expr as SqlExpr, Value as SqlValue,
-    visit_expressions_mut,
+    visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
 use datafusion::sql::unparser::expr_to_sql;
@@ -87,6 +87,29 @@ fn long_number(number: &str) -> Option<SqlExpr> {
         array: false,
         format: None,
     })
+}
+
+/// The bound of a comparison whose left side alone depends on the data, as written.
+pub fn bound_as_written(expr: &SqlExpr) -> Option<String> {
+    match expr {
+        SqlExpr::BinaryOp { op, right, .. } if is_constant(right) => Some(format!("{op} {right}")),
+        SqlExpr::Between {
+            negated, low, high, ..
+        } if is_constant(low) && is_constant(high) => {
+            let not = if *negated { "not " } else { "" };
+            Some(format!("{not}between {low} and {high}"))
+        }
+        SqlExpr::Nested(inner) => bound_as_written(inner),
+        _ => None,
+    }
+}
+
+fn is_constant(expr: &SqlExpr) -> bool {
+    visit_expressions(expr, |node| match node {
+        SqlExpr::Identifier(_) | SqlExpr::CompoundIdentifier(_) => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .is_continue()
 }
 
 /// An expression as SQL.

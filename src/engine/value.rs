@@ -20,8 +20,9 @@ pub fn json(value: &ScalarValue) -> Option<Value> {
         ScalarValue::Float32(Some(value)) => float(f64::from(*value)),
         ScalarValue::Float16(Some(value)) => float(value.to_f64()),
         other => match integer(other) {
-            Some(value) if value.abs() <= MAX_SAFE => i64::try_from(value)
-                .map_or_else(|_| Value::String(value.to_string()), Value::from),
+            Some(value) if value.abs() <= MAX_SAFE => {
+                i64::try_from(value).map_or_else(|_| Value::String(value.to_string()), Value::from)
+            }
             Some(value) => Value::String(value.to_string()),
             None => Value::String(text(other)),
         },
@@ -120,7 +121,11 @@ mod tests {
                 ScalarValue::from(f64::INFINITY),
                 Some(json!("Infinity")),
             ),
-            ("dates", ScalarValue::Date32(Some(1)), Some(json!("1970-01-02"))),
+            (
+                "dates",
+                ScalarValue::Date32(Some(1)),
+                Some(json!("1970-01-02")),
+            ),
             (
                 "timestamps",
                 ScalarValue::TimestampMillisecond(Some(1500), None),

@@ -64,8 +64,12 @@ fn precision(name: &str) -> Option<&'static str> {
         "approx_distinct_count" | "approx_distinct" => {
             Some("HyperLogLog, standard error about 0.8 %")
         }
-        "approx_quantile" | "approx_percentile_cont" | "approx_percentile_cont_with_weight"
-        | "approx_median" => Some("t-digest of 100 centroids, error about 1 % of rank in the middle"),
+        "approx_quantile"
+        | "approx_percentile_cont"
+        | "approx_percentile_cont_with_weight"
+        | "approx_median" => {
+            Some("t-digest of 100 centroids, error about 1 % of rank in the middle")
+        }
         _ => None,
     }
 }
@@ -129,9 +133,9 @@ impl Call<'_> {
                 ratio(self.sum(length.clone()), self.count(length))
             }
             "sum" => self.numeric_or_unchanged(0, |call| call.sum(arg(0)))?,
-            "avg" | "mean" => self.numeric_or_unchanged(0, |call| {
-                ratio(call.sum(arg(0)), call.count(arg(0)))
-            })?,
+            "avg" | "mean" => {
+                self.numeric_or_unchanged(0, |call| ratio(call.sum(arg(0)), call.count(arg(0))))?
+            }
             "min" => self.extreme_of(df::min_max::min_udaf())?,
             "max" => self.extreme_of(df::min_max::max_udaf())?,
             "median" => self.numeric_or_unchanged(0, |call| call.quantile(arg(0), lit(0.5)))?,
@@ -147,9 +151,7 @@ impl Call<'_> {
                     value
                 }
             }
-            "approx_distinct_count" => {
-                self.approx_distinct()?
-            }
+            "approx_distinct_count" => self.approx_distinct()?,
             "stddev" | "stddev_samp" => scalar::sqrt(self.variance(1)?),
             "stddev_pop" => scalar::sqrt(self.variance(0)?),
             "var" | "var_samp" | "var_sample" | "variance" | "variance_samp" => self.variance(1)?,
@@ -430,7 +432,10 @@ impl Call<'_> {
         self.number(0)?;
         self.number(1)?;
         let spread = |index: usize, other: usize| {
-            part(&self.moments(index, moments::central_moments2_udaf(), Some(other)), "m2")
+            part(
+                &self.moments(index, moments::central_moments2_udaf(), Some(other)),
+                "m2",
+            )
         };
         let args = self
             .args

@@ -197,11 +197,7 @@ impl Assertion {
 
     /// Its name, or its expression if it has none.
     pub fn display_name(&self) -> String {
-        match (&self.name, self.condition.predicate()) {
-            (Some(name), _) => name.clone(),
-            (None, Predicate::Text { sql, .. }) => sql.clone(),
-            (None, Predicate::Expr(expr)) => expr.human_display().to_string(),
-        }
+        self.name.clone().unwrap_or_else(|| self.expression())
     }
 }
 

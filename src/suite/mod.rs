@@ -183,6 +183,35 @@ pub struct Assertion {
     pub location: Option<Location>,
 }
 
+impl Assertion {
+    /// What is asserted, as written.
+    pub fn expression(&self) -> String {
+        let predicate = match self.condition.predicate() {
+            Predicate::Text { sql, .. } => sql.trim().to_owned(),
+            Predicate::Expr(expr) => datafusion::sql::unparser::expr_to_sql(expr)
+                .map_or_else(|_| expr.to_string(), |sql| sql.to_string()),
+        };
+        let Condition::Rows {
+            mostly, on_null, ..
+        } = &self.condition
+        else {
+            return predicate;
+        };
+        let mut terms = Vec::new();
+        terms.extend(mostly.map(|share| format!("mostly {share}")));
+        terms.extend(match on_null {
+            OnNull::Skip => None,
+            OnNull::Pass => Some("on_null pass".to_owned()),
+            OnNull::Fail => Some("on_null fail".to_owned()),
+        });
+        if terms.is_empty() {
+            format!("rows: {predicate}")
+        } else {
+            format!("rows: {predicate} ({})", terms.join(", "))
+        }
+    }
+}
+
 /// A boolean expression that must be true, over the table or over each row.
 #[derive(Debug, Clone)]
 pub enum Condition {

@@ -16,7 +16,9 @@ use veracity::prelude::{Report, Status};
 
 /// The value of a future, on a thread without work of its own.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     runtime.block_on(future)
 }
 

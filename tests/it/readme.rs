@@ -1,0 +1,51 @@
+//! The examples of the README work as they stand there.
+
+use std::path::Path;
+
+use veracity::engine::Engine;
+use veracity::prelude::Status;
+use veracity::suite::file;
+
+fn yaml_blocks() -> Vec<String> {
+    let readme = include_str!("../../README.md");
+    readme
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("```").map(|(block, _)| block.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_first_suite_of_the_readme_runs_on_the_example_data() {
+    let blocks = yaml_blocks();
+    let suite = file::parse(&blocks[0], "README.md", &|_| None).unwrap().suite;
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let engine = Engine::builder().base(examples).build().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let report = runtime.block_on(suite.run(&engine));
+    let statuses: Vec<(&str, Status)> = report
+        .results
+        .iter()
+        .map(|result| (result.assertion.as_str(), result.status))
+        .collect();
+    assert_eq!(
+        statuses,
+        [
+            ("row_count() between 300000 and 400000", Status::Passed),
+            (
+                "completeness(tailnum) filter (where carrier = 'UA') >= 0.99",
+                Status::Passed
+            ),
+            ("avg(dep_delay) < 2 * stddev(dep_delay)", Status::Passed),
+            ("rows: sched_dep_time between 0 and 2359", Status::Passed),
+            ("every plane is registered", Status::Failed),
+        ]
+    );
+}
+
+#[test]
+fn the_other_suites_of_the_readme_are_valid() {
+    for block in &yaml_blocks()[1..] {
+        file::parse(block, "README.md", &|_| None).unwrap();
+    }
+}
