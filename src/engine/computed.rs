@@ -6,7 +6,6 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatchOptions;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -73,12 +72,7 @@ impl Computed {
         let simplifier = simplify.over(&columns);
         let expr = simplifier.coerce(expr)?;
         let data_type = expr.get_type(columns.as_ref())?;
-        // It is evaluated once: only what has to be known before that is computed now.
-        let expr = if expr.exists(|node| Ok(matches!(node, Expr::ScalarFunction(_))))? {
-            simplifier.simplify(expr)?
-        } else {
-            expr
-        };
+        let expr = simplifier.prepare(expr)?;
         let expr = semantics::nan_is_undefined(expr, columns.as_ref())?;
         let inputs = inputs.iter().map(|(_, _, index)| *index).collect();
         if let Expr::Literal(value, _) = expr {

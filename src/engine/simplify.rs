@@ -57,12 +57,25 @@ impl Simplifier {
         self.simplifier.coerce(expr, &self.schema)
     }
 
+    /// For what is evaluated once: computes only what has to be known before that.
+    ///
+    /// # Errors
+    ///
+    /// If a constant cannot be what it is used as.
+    pub fn prepare(&self, expr: Expr) -> Result<Expr> {
+        let expr = cast_constants(expr, true)?;
+        if expr.exists(|node| Ok(matches!(node, Expr::ScalarFunction(_))))? {
+            return self.simplifier.simplify(expr);
+        }
+        Ok(expr)
+    }
+
     /// Computes what is constant, and brings the rest into DataFusion's usual form.
     ///
     /// Comparisons of columns with constants are in that form: for them DataFusion's
     /// simplifier, which costs more than all the rest of planning, is left out.
     pub fn simplify(&self, expr: Expr) -> Result<Expr> {
-        let expr = fold_casts(expr)?;
+        let expr = cast_constants(expr, false)?;
         let simple = !expr.exists(|node| Ok(!is_final(node)))?;
         if simple {
             return Ok(expr);
@@ -71,8 +84,8 @@ impl Simplifier {
     }
 }
 
-/// Casts constants, where that does not fail.
-fn fold_casts(expr: Expr) -> Result<Expr> {
+/// Casts constants; where that fails, they stay as they are or all of it fails.
+fn cast_constants(expr: Expr, strict: bool) -> Result<Expr> {
     expr.transform_up(|node| {
         let Expr::Cast(cast) = &node else {
             return Ok(Transformed::no(node));
@@ -82,6 +95,7 @@ fn fold_casts(expr: Expr) -> Result<Expr> {
         };
         match value.cast_to(cast.field.data_type()) {
             Ok(value) => Ok(Transformed::yes(lit(value))),
+            Err(error) if strict => Err(error),
             Err(_) => Ok(Transformed::no(node)),
         }
     })

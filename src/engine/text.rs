@@ -10,11 +10,11 @@ use datafusion::sql::sqlparser::ast::{
     visit_expressions, visit_expressions_mut,
 };
 use datafusion::sql::sqlparser::tokenizer::Location;
-use datafusion::sql::unparser::expr_to_sql;
 
 use super::{names, value};
 use crate::error::{Error, Result};
 use crate::metric::plain_message;
+use crate::suite::sql_of;
 
 /// Longest expression, in bytes.
 const MAX_TEXT: usize = 64 * 1024;
@@ -131,7 +131,7 @@ pub fn text_of(expr: &Expr) -> String {
     {
         return number.to_owned();
     }
-    expr_to_sql(expr).map_or_else(|_| expr.to_string(), |sql| sql.to_string())
+    sql_of(expr)
 }
 
 fn syntax_error(sql: &str, message: &str) -> Error {

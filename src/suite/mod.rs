@@ -21,6 +21,8 @@ use std::sync::Arc;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::logical_expr::Expr;
+use datafusion::sql::sqlparser::ast::Expr as SqlExpr;
+use datafusion::sql::unparser::expr_to_sql;
 pub use veracity_processor::{Location, Severity};
 
 pub use builder::{RowsAssertion, SuiteBuilder};
@@ -183,13 +185,21 @@ pub struct Assertion {
     pub location: Option<Location>,
 }
 
+/// An expression as SQL, without parentheses around the whole.
+pub(crate) fn sql_of(expr: &Expr) -> String {
+    match expr_to_sql(expr) {
+        Ok(SqlExpr::Nested(inner)) => inner.to_string(),
+        Ok(sql) => sql.to_string(),
+        Err(_) => expr.to_string(),
+    }
+}
+
 impl Assertion {
     /// What is asserted, as written.
     pub fn expression(&self) -> String {
         let predicate = match self.condition.predicate() {
             Predicate::Text { sql, .. } => sql.trim().to_owned(),
-            Predicate::Expr(expr) => datafusion::sql::unparser::expr_to_sql(expr)
-                .map_or_else(|_| expr.to_string(), |sql| sql.to_string()),
+            Predicate::Expr(expr) => sql_of(expr),
         };
         let Condition::Rows {
             mostly, on_null, ..
