@@ -10,6 +10,7 @@ mod culprit;
 mod interrupt;
 mod metadata;
 mod properties;
+mod readme;
 mod scans;
 
 use veracity::prelude::{Report, Status};

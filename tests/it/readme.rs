@@ -18,7 +18,9 @@ fn yaml_blocks() -> Vec<String> {
 #[test]
 fn the_first_suite_of_the_readme_runs_on_the_example_data() {
     let blocks = yaml_blocks();
-    let suite = file::parse(&blocks[0], "README.md", &|_| None).unwrap().suite;
+    let suite = file::parse(&blocks[0], "README.md", &|_| None)
+        .unwrap()
+        .suite;
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let engine = Engine::builder().base(examples).build().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -33,7 +35,7 @@ fn the_first_suite_of_the_readme_runs_on_the_example_data() {
         [
             ("row_count() between 300000 and 400000", Status::Passed),
             (
-                "completeness(tailnum) filter (where carrier = 'UA') >= 0.99",
+                "completeness(tailnum) filter (where carrier = 'B6') >= 0.99",
                 Status::Passed
             ),
             ("avg(dep_delay) < 2 * stddev(dep_delay)", Status::Passed),
@@ -41,6 +43,28 @@ fn the_first_suite_of_the_readme_runs_on_the_example_data() {
             ("every plane is registered", Status::Failed),
         ]
     );
+}
+
+#[test]
+fn the_picture_of_the_readme_is_what_the_program_prints() {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("```text\n").unwrap();
+    let (picture, _) = rest.split_once("```").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_veracity"))
+        .args(["run", "examples/nycflights.yaml"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    // The first line ends with the date, the last with the time it took.
+    let without_times = |text: &str| -> Vec<String> {
+        let lines = text.trim_end().lines().skip(1);
+        lines
+            .map(|line| line.split("  in ").next().unwrap_or(line).to_owned())
+            .collect()
+    };
+    assert_eq!(without_times(picture), without_times(&printed));
+    assert_eq!(output.status.code(), Some(1));
 }
 
 #[test]
