@@ -86,7 +86,8 @@ fn compare(case: &Case<'_>, rounds: usize) -> Result<(), Box<dyn Error>> {
     let costs =
         alternate(&case.contenders(), rounds).map_err(|error| format!("{}: {error}", case.name))?;
     let (ours, theirs) = (costs[0], costs.get(1).copied());
-    let rows: [(&str, fn(Cost) -> f64); 2] = [("CPU", Cost::cpu_ms), ("wall", Cost::wall_ms)];
+    type Figure = fn(Cost) -> f64;
+    let rows: [(&str, Figure); 2] = [("CPU", Cost::cpu_ms), ("wall", Cost::wall_ms)];
     for (measure, of) in rows {
         let this = of(ours);
         let (reference, ratio) = match theirs {

@@ -82,7 +82,7 @@ pub struct Planned {
 /// What binding made of an assertion.
 pub enum Binding {
     /// It can be evaluated.
-    Bound(BoundAssertion),
+    Bound(Box<BoundAssertion>),
     /// It cannot be understood, or its dataset not be opened.
     Failed(Error),
     /// It is left out by choice.
@@ -181,7 +181,7 @@ fn bind_all(
                     .ok_or_else(|| Error::assertion("the check names no dataset of the suite"))
                     .and_then(|dataset| binder.bind(&assertion.condition, dataset));
                 match bound {
-                    Ok(bound) => Binding::Bound(bound),
+                    Ok(bound) => Binding::Bound(Box::new(bound)),
                     Err(error) => Binding::Failed(error),
                 }
             };
