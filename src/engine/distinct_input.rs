@@ -232,13 +232,15 @@ const FREE: u32 = u32::MAX;
 
 /// Tells rows apart by their views: equal views are equal texts. Equal texts may have
 /// different views, which costs time and no truth.
+///
+/// Looking at the text of the row before first would be a branch that nobody can predict
+/// where texts are few and mixed: it doubled the time.
 fn distinct_views(array: &StringViewArray) -> Option<Distinct> {
     let views = array.views();
     let mut table = vec![(0_u128, FREE); SLOTS];
     let mut rows: Vec<u32> = Vec::new();
     let mut keys = Vec::with_capacity(views.len());
     let mut null_key = FREE;
-    let mut last = (0_u128, FREE);
     for (row, &view) in views.iter().enumerate() {
         if array.is_null(row) {
             if null_key == FREE {
@@ -246,10 +248,6 @@ fn distinct_views(array: &StringViewArray) -> Option<Distinct> {
                 rows.push(row as u32);
             }
             keys.push(null_key);
-            continue;
-        }
-        if last.1 != FREE && last.0 == view {
-            keys.push(last.1);
             continue;
         }
         let mut slot = hash(view);
@@ -269,7 +267,6 @@ fn distinct_views(array: &StringViewArray) -> Option<Distinct> {
             }
             slot = (slot + 1) % SLOTS;
         };
-        last = (view, key);
         keys.push(key);
     }
     Some(Distinct { rows, keys })
