@@ -15,7 +15,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
 
 use super::calls::{expand_call, joined};
-use super::computed::{Computed, Input};
+use super::computed::{Computed, Input, KnownForms};
 use super::dataset::Columns;
 use super::names::{self, Datasets, Functions};
 use super::primitive::Primitives;
@@ -66,6 +66,7 @@ pub struct Binder<'a> {
     /// Things worth knowing that are no errors.
     pub warnings: Vec<String>,
     by_call: HashMap<(usize, Expr), usize>,
+    known: KnownForms,
 }
 
 impl<'a> Binder<'a> {
@@ -86,6 +87,7 @@ impl<'a> Binder<'a> {
             primitives: Primitives::default(),
             warnings: Vec::new(),
             by_call: HashMap::new(),
+            known: KnownForms::default(),
         }
     }
 
@@ -237,8 +239,9 @@ impl<'a> Binder<'a> {
         let first = Expr::Column(Column::new_unqualified(names::placeholder(0)));
         let Some(share) = mostly else {
             let inputs = self.inputs(&symbols);
-            let condition = Computed::plan(first.clone().eq(zero), &inputs, &self.simplify)?;
-            let actual = Computed::plan(first, &inputs, &self.simplify)?;
+            let condition =
+                Computed::plan(first.clone().eq(zero), &inputs, &self.simplify, &self.known)?;
+            let actual = Computed::plan(first, &inputs, &self.simplify, &self.known)?;
             return Ok(BoundAssertion {
                 symbols,
                 condition,
@@ -261,8 +264,13 @@ impl<'a> Binder<'a> {
         let inputs = self.inputs(&symbols);
         let rows = Expr::Column(Column::new_unqualified(names::placeholder(1)));
         let holding = (rows.clone() - first) / rows;
-        let condition = Computed::plan(holding.clone().gt_eq(lit(share)), &inputs, &self.simplify)?;
-        let actual = Computed::plan(holding, &inputs, &self.simplify)?;
+        let condition = Computed::plan(
+            holding.clone().gt_eq(lit(share)),
+            &inputs,
+            &self.simplify,
+            &self.known,
+        )?;
+        let actual = Computed::plan(holding, &inputs, &self.simplify, &self.known)?;
         Ok(BoundAssertion {
             symbols,
             condition,
@@ -438,8 +446,10 @@ impl<'a> Binder<'a> {
                 Ok(index) => {
                     let primitive = &self.primitives.all[index];
                     home.get_or_insert(primitive.dataset);
-                    let name = format!("p{index}");
-                    if !inputs.iter().any(|(_, _, known)| *known == index) {
+                    let place = inputs.iter().position(|(_, _, known)| *known == index);
+                    let place = place.unwrap_or(inputs.len());
+                    let name = format!("p{place}");
+                    if place == inputs.len() {
                         inputs.push((name.clone(), primitive.data_type.clone(), index));
                     }
                     Ok(Transformed::new(
@@ -464,7 +474,7 @@ impl<'a> Binder<'a> {
         let value = value
             .map_err(|error| Error::assertion(plain_message(&error)))?
             .data;
-        let value = Computed::plan(value, &inputs, &self.simplify)?;
+        let value = Computed::plan(value, &inputs, &self.simplify, &self.known)?;
         Ok((home.unwrap_or(dataset), value, precision))
     }
 
@@ -492,7 +502,7 @@ impl<'a> Binder<'a> {
             ));
         }
         self.refuse_inexact_equality(&expr, &symbols)?;
-        let condition = Computed::plan(expr.clone(), &inputs, &self.simplify)?;
+        let condition = Computed::plan(expr.clone(), &inputs, &self.simplify, &self.known)?;
         if !matches!(condition.data_type, DataType::Boolean | DataType::Null) {
             return Err(Error::assertion(format!(
                 "`{text}` is {}, not a condition; compare it with something, such as `{text} > 0`",
@@ -582,7 +592,7 @@ impl<'a> Binder<'a> {
             .filter(|(name, _, _)| value.column_refs().iter().any(|c| c.name == *name))
             .cloned()
             .collect();
-        let value = Computed::plan((**value).clone(), &used, &self.simplify).ok()?;
+        let value = Computed::plan((**value).clone(), &used, &self.simplify, &self.known).ok()?;
         Some((value, bound))
     }
 }

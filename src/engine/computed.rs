@@ -1,12 +1,13 @@
 //! Expressions over values already computed: symbols over primitives, assertions over
 //! symbols. DataFusion evaluates them on a table of one row.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatchOptions;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, HashMap, ScalarValue};
 use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable};
@@ -42,9 +43,21 @@ enum Form {
 /// Name and type of a value and its index.
 pub type Input = (String, DataType, usize);
 
+/// Expressions planned before. Thousands of assertions have few forms: a share of two
+/// counts, a mean, a count that must be 0.
+#[derive(Debug, Default)]
+pub struct KnownForms(RefCell<HashMap<(Expr, Vec<DataType>), Computed>>);
+
 impl Computed {
     /// Plans `expr`, whose columns are the names of `inputs`.
-    pub fn plan(expr: Expr, inputs: &[Input], simplify: &Simplify) -> Result<Self> {
+    ///
+    /// The names are by position, so that equal expressions over equal types are `known`.
+    pub fn plan(
+        expr: Expr,
+        inputs: &[Input],
+        simplify: &Simplify,
+        known: &KnownForms,
+    ) -> Result<Self> {
         if let (Expr::Column(column), [(name, data_type, index)]) = (&expr, inputs)
             && column.name == *name
         {
@@ -54,8 +67,19 @@ impl Computed {
                 form: Form::Identity,
             });
         }
-        Self::plan_expression(expr, inputs, simplify)
-            .map_err(|error| Error::assertion(plain_message(&error)))
+        let types = inputs.iter().map(|(_, data_type, _)| data_type.clone());
+        let key = (expr, types.collect());
+        let indices = inputs.iter().map(|(_, _, index)| *index).collect();
+        if let Some(known) = known.0.borrow().get(&key) {
+            return Ok(Self {
+                inputs: indices,
+                ..known.clone()
+            });
+        }
+        let planned = Self::plan_expression(key.0.clone(), inputs, simplify)
+            .map_err(|error| Error::assertion(plain_message(&error)))?;
+        known.0.borrow_mut().insert(key, planned.clone());
+        Ok(planned)
     }
 
     fn plan_expression(
