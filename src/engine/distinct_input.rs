@@ -17,7 +17,7 @@ use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{HashMap, Result};
+use datafusion::common::{HashMap, Result, internal_datafusion_err};
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::expressions::{BinaryExpr, CaseExpr, Column, InListExpr, LikeExpr};
 use datafusion::physical_expr::utils::collect_columns;
@@ -91,19 +91,18 @@ fn is_dear(expr: &Arc<dyn PhysicalExpr>) -> bool {
 
 #[derive(Debug)]
 struct OverDistinct {
-    /// The expression over the columns of the input.
-    original: Arc<dyn PhysicalExpr>,
-    /// The same over a table of that column alone.
+    /// The column of texts. It is the only child: those who rearrange the input find it.
+    column: Arc<dyn PhysicalExpr>,
+    /// The expression over a table of that column alone.
     alone: Arc<dyn PhysicalExpr>,
     alone_schema: SchemaRef,
-    column: usize,
     refused: AtomicU32,
 }
 
 impl OverDistinct {
     fn new(original: Arc<dyn PhysicalExpr>, column: &Column, schema: &Schema) -> Result<Self> {
         let name = column.name();
-        let alone = Arc::clone(&original)
+        let alone = original
             .transform_up(|node| {
                 Ok(if node.is::<Column>() {
                     Transformed::yes(Arc::new(Column::new(name, 0)) as _)
@@ -115,10 +114,9 @@ impl OverDistinct {
         let field = schema.field(column.index());
         let alone_schema = Schema::new(vec![Field::new(name, field.data_type().clone(), true)]);
         Ok(Self {
-            original,
+            column: Arc::new(column.clone()),
             alone,
             alone_schema: Arc::new(alone_schema),
-            column: column.index(),
             refused: AtomicU32::new(0),
         })
     }
@@ -141,16 +139,20 @@ impl OverDistinct {
 }
 
 impl PhysicalExpr for OverDistinct {
-    fn data_type(&self, schema: &Schema) -> Result<DataType> {
-        self.original.data_type(schema)
+    fn data_type(&self, _: &Schema) -> Result<DataType> {
+        self.alone.data_type(&self.alone_schema)
     }
 
-    fn nullable(&self, schema: &Schema) -> Result<bool> {
-        self.original.nullable(schema)
+    fn nullable(&self, _: &Schema) -> Result<bool> {
+        self.alone.nullable(&self.alone_schema)
     }
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
-        let array = batch.column(self.column);
+        let array = &self.column.evaluate(batch)?.into_array(batch.num_rows())?;
+        let row_by_row = || {
+            self.evaluate_distinct(Arc::clone(array))
+                .map(ColumnarValue::Array)
+        };
         if let Some(dictionary) = array.as_any_dictionary_opt()
             && dictionary.values().len() <= array.len()
         {
@@ -163,7 +165,7 @@ impl PhysicalExpr for OverDistinct {
             }
         }
         if !self.worth_trying() {
-            return self.original.evaluate(batch);
+            return row_by_row();
         }
         let distinct = match array.data_type() {
             DataType::Utf8View => distinct_views(array.as_string_view()),
@@ -173,7 +175,7 @@ impl PhysicalExpr for OverDistinct {
         };
         let Some(Distinct { rows, keys }) = distinct else {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            return self.original.evaluate(batch);
+            return row_by_row();
         };
         self.refused.store(0, Ordering::Relaxed);
         let values = if rows.is_empty() {
@@ -187,30 +189,37 @@ impl PhysicalExpr for OverDistinct {
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
-        vec![]
+        vec![&self.column]
     }
 
     fn with_new_children(
         self: Arc<Self>,
-        _: Vec<Arc<dyn PhysicalExpr>>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn PhysicalExpr>> {
-        Ok(self)
+        let [column] = <[_; 1]>::try_from(children)
+            .map_err(|_| internal_datafusion_err!("a predicate over one column has one child"))?;
+        Ok(Arc::new(Self {
+            column,
+            alone: Arc::clone(&self.alone),
+            alone_schema: Arc::clone(&self.alone_schema),
+            refused: AtomicU32::new(0),
+        }))
     }
 
     fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.original.fmt_sql(f)
+        self.alone.fmt_sql(f)
     }
 }
 
 impl fmt::Display for OverDistinct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "per distinct text: {}", self.original)
+        write!(f, "per distinct text: {}", self.alone)
     }
 }
 
 impl PartialEq for OverDistinct {
     fn eq(&self, other: &Self) -> bool {
-        self.original.eq(&other.original)
+        self.column.eq(&other.column) && self.alone.eq(&other.alone)
     }
 }
 
@@ -218,7 +227,8 @@ impl Eq for OverDistinct {}
 
 impl Hash for OverDistinct {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.original.hash(state);
+        self.column.hash(state);
+        self.alone.hash(state);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, ScalarValue, exec_datafusion_err};
@@ -533,10 +534,18 @@ fn can_be_isolated(error: &DataFusionError, open: &OpenDataset) -> bool {
         DataFusionError::IoError(_) | DataFusionError::ObjectStore(_)
     );
     let text = open.dear
-        && matches!(
-            error.find_root(),
-            DataFusionError::ArrowError(..) | DataFusionError::External(_)
-        );
+        && match error.find_root() {
+            DataFusionError::ArrowError(error, _) => matches!(
+                **error,
+                ArrowError::CsvError(_)
+                    | ArrowError::JsonError(_)
+                    | ArrowError::ParseError(_)
+                    | ArrowError::IoError(..)
+                    | ArrowError::ExternalError(_)
+            ),
+            DataFusionError::External(_) => true,
+            _ => false,
+        };
     !io && !text
 }
 

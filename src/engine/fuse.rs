@@ -33,6 +33,8 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitio
 
 use super::distinct_input::over_distinct_inputs;
 use super::semantics::check_arithmetic;
+use crate::metric::count_if::count_true_udaf;
+use crate::metric::dense;
 
 /// The columns, by index in the table, that `calls` read.
 pub fn columns_read<'a>(
@@ -122,7 +124,8 @@ pub struct Aggregation {
 impl Aggregation {
     /// Plans `calls`, whose columns are those of `scan`, over it.
     pub fn plan(scan: Arc<dyn ExecutionPlan>, calls: &[AggregateFunction]) -> Result<Self> {
-        let (input, calls) = compute_common(scan, calls)?;
+        let calls: Vec<AggregateFunction> = calls.iter().cloned().map(fold_filter).collect();
+        let (input, calls) = compute_common(scan, &calls)?;
         let schema = input.schema();
         let columns = DFSchema::try_from(Arc::clone(&schema))?;
         let mut aggregates = Vec::with_capacity(calls.len());
@@ -257,6 +260,52 @@ fn physical(expr: &Expr, columns: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
         &PhysicalPlanningContext::default(),
     )?;
     over_distinct_inputs(check_arithmetic(expr)?, columns.as_arrow())
+}
+
+/// Aggregates that leave out rows where their first argument is NULL.
+const LEAVE_OUT_NULLS: &[&str] = &[
+    "__count_false",
+    "__count_true",
+    "__moments",
+    "__moments2",
+    "__quantile",
+    "approx_distinct",
+    "approx_percentile_cont",
+    "avg",
+    "corr",
+    "count",
+    "max",
+    "min",
+    "sum",
+];
+
+/// Moves the filter into the argument, where that is the same.
+///
+/// An aggregation filters all columns of a batch for each filtered aggregate, also those
+/// that only others need; many filters together would take quadratic time.
+fn fold_filter(mut call: AggregateFunction) -> AggregateFunction {
+    let name = call.func.name();
+    let keys = name == dense::NAME;
+    if !keys && !LEAVE_OUT_NULLS.contains(&name) {
+        return call;
+    }
+    let Some(filter) = call.params.filter.take() else {
+        return call;
+    };
+    if let ("count", [Expr::Literal(value, _)]) = (name, call.params.args.as_slice())
+        && !value.is_null()
+    {
+        call.func = count_true_udaf();
+        call.params.args = vec![*filter];
+        return call;
+    }
+    let folded = if keys { call.params.args.len() } else { 1 };
+    for arg in call.params.args.iter_mut().take(folded) {
+        let value = std::mem::replace(arg, Expr::Literal(ScalarValue::Null, None));
+        let branches = vec![(filter.clone(), Box::new(value))];
+        *arg = Expr::Case(Case::new(None, branches, None));
+    }
+    call
 }
 
 /// Computes sub-expressions that several calls share in a projection below them.

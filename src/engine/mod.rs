@@ -5,7 +5,6 @@
 
 mod bind;
 mod calls;
-mod checked;
 mod columns;
 mod computed;
 mod dataset;
@@ -13,6 +12,7 @@ pub mod describe;
 mod distinct_input;
 mod execute;
 mod fuse;
+mod mask;
 mod names;
 mod plan;
 mod prepare;

@@ -289,8 +289,15 @@ impl Walker<'_> {
         let (found, folded) = match columns.resolve(&column.value) {
             Ok(found) => found,
             Err(message) if named.is_none() && parts.len() > 1 => {
+                let dotted = parts.iter().map(|part| part.value.as_str());
+                let dotted = dotted.collect::<Vec<_>>().join(".");
                 let message = if columns.schema.fields().is_empty() {
                     message
+                } else if let Ok((name, _)) = columns.resolve(&dotted) {
+                    format!(
+                        "the column `{name}` of `{}` has a dot in its name and is written in double quotes: \"{name}\"",
+                        columns.dataset
+                    )
                 } else {
                     let names = || self.datasets.names();
                     format!(

@@ -105,6 +105,7 @@ pub async fn prepare(suite: Arc<VerificationSuite>, settings: Settings) -> Resul
     for (name, dataset) in opened {
         let known = dataset.and_then(|dataset| {
             let columns = Columns::new(&name, dataset.schema.clone(), dataset.timezone.clone())?;
+            check_sensitive(&suite, &columns)?;
             Ok((dataset, columns))
         });
         match known {
@@ -162,6 +163,26 @@ pub async fn prepare(suite: Arc<VerificationSuite>, settings: Settings) -> Resul
         plans,
         warnings,
     })
+}
+
+/// A misspelled sensitive column would be shown to everyone.
+fn check_sensitive(suite: &VerificationSuite, columns: &Columns) -> Result<()> {
+    let dataset = suite
+        .datasets
+        .iter()
+        .find(|dataset| dataset.name == columns.dataset);
+    for column in dataset.iter().flat_map(|dataset| &dataset.sensitive) {
+        match columns.resolve(column) {
+            Ok((_, false)) => {}
+            Ok((found, true)) => {
+                return Err(Error::source(format!(
+                    "`sensitive` names the column `{column}`, which is written `{found}`"
+                )));
+            }
+            Err(message) => return Err(Error::source(format!("`sensitive`: {message}"))),
+        }
+    }
+    Ok(())
 }
 
 fn bind_all(

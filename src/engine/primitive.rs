@@ -73,6 +73,40 @@ pub struct Relation {
     pub parent_keys: Vec<Expr>,
 }
 
+impl Primitive {
+    /// The columns it reads, of its own dataset.
+    pub fn columns(&self) -> BTreeSet<String> {
+        let call = |call: &AggregateFunction| {
+            let parts = call.params.args.iter().chain(call.params.filter.as_deref());
+            parts.flat_map(names_in).collect()
+        };
+        match &self.kind {
+            Kind::Scan(scan) | Kind::Alone(scan) => call(scan),
+            Kind::Frequency(set, _) | Kind::Relation(Relation { keys: set, .. }) => {
+                let parts = set.keys.iter().chain(set.filter.as_deref());
+                parts.flat_map(names_in).collect()
+            }
+        }
+    }
+
+    /// True if its value may be a value of the data, or tell one.
+    pub fn tells_values(&self) -> bool {
+        match &self.kind {
+            Kind::Scan(call) => !matches!(
+                call.func.name(),
+                "count" | "approx_distinct" | "corr" | "__count_true" | "__count_false"
+            ),
+            Kind::Alone(call) => call.func.name() != "count",
+            Kind::Frequency(..) | Kind::Relation(_) => false,
+        }
+    }
+}
+
+fn names_in(expr: &Expr) -> Vec<String> {
+    let columns = expr.column_refs().into_iter();
+    columns.map(|column| column.name.clone()).collect()
+}
+
 /// The distinct primitives of a suite.
 #[derive(Debug, Default)]
 pub struct Primitives {

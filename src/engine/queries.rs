@@ -12,9 +12,9 @@ use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Expr, SortExpr, ident, lit};
 use datafusion::prelude::SessionContext;
 
-use super::checked::checked;
 use super::primitive::{Frequency, KeySet, Relation};
 use super::progress::Progress;
+use crate::source::checked::checked;
 
 /// Columns of the numbers that [`frequencies`] returns.
 const GROUPS: &str = "groups";
@@ -105,8 +105,9 @@ pub fn unmatched(
     let keys = checked_all(&relation.parent_keys, &parents)?;
     let parents = parents.filter(all(&keys))?.select(select(&keys, PARENT))?;
     let equal = (0..set.keys.len()).map(|n| ident(name(CHILD, n)).eq(ident(name(PARENT, n))));
-    children
-        .join_on(parents, JoinType::LeftAnti, equal)?
+    // The left side is kept in memory, and there are usually fewer parents.
+    parents
+        .join_on(children, JoinType::RightAnti, equal)?
         .aggregate(vec![], vec![count(lit(1_i64))])
 }
 

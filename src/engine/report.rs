@@ -10,6 +10,7 @@ use veracity_processor::{
 
 use super::bind::{BoundAssertion, SymbolPlan};
 use super::execute::{Cost, Origin, Outcomes};
+use super::mask::{MASK, sensitivity, withheld};
 use super::prepare::{Binding, Planned, Prepared};
 use super::value;
 use crate::error::Error;
@@ -43,7 +44,13 @@ pub fn report(prepared: &Prepared, outcomes: &Outcomes, facts: &RunFacts) -> Rep
     let values: Vec<Finished> = prepared
         .symbols
         .iter()
-        .map(|symbol| finish(symbol, outcomes, facts.interrupted.is_some()))
+        .map(|symbol| {
+            let mut finished = finish(symbol, outcomes, facts.interrupted.is_some());
+            if matches!(finished.state, State::Error(_)) && sensitivity(symbol, prepared).messages {
+                finished.state = State::Error(withheld());
+            }
+            finished
+        })
         .collect();
     let mut report = Report::new(run);
     report.symbols = prepared
@@ -110,7 +117,9 @@ fn finish(symbol: &SymbolPlan, outcomes: &Outcomes, interrupted: bool) -> Finish
     };
     let state = match symbol.value.evaluate(input) {
         Err(error) => State::Error(error.to_string()),
-        Ok(value) if is_nan(&value) => State::Undefined("NaN is among the values".to_owned()),
+        Ok(value) if is_nan(&value) => {
+            State::Undefined("NaN or infinity is among the values".to_owned())
+        }
         Ok(value) if value.is_null() => {
             let empty = symbol
                 .value
@@ -176,7 +185,11 @@ fn symbol(
     match &finished.state {
         State::Value(value) => {
             symbol.status = SymbolStatus::Ok;
-            symbol.value = value::json(value);
+            symbol.value = if sensitivity(plan, prepared).value {
+                Some(MASK.into())
+            } else {
+                value::json(value)
+            };
         }
         State::Undefined(reason) => {
             symbol.status = SymbolStatus::Undefined;
@@ -257,13 +270,18 @@ fn evaluate(
         State::Value(value) => value.clone(),
         _ => ScalarValue::Null,
     };
-    if let Some((value, bound)) = &bound.comparison {
-        let value = value.evaluate(input).ok();
-        result.actual = value
-            .filter(|value| !is_nan(value))
-            .as_ref()
-            .and_then(value::json);
-        result.expected = Some(bound.clone());
+    if let Some((value, limit)) = &bound.comparison {
+        let masked = bound
+            .symbols
+            .iter()
+            .any(|&symbol| sensitivity(&prepared.symbols[symbol], prepared).value);
+        let value = value.evaluate(input).ok().filter(|value| !is_nan(value));
+        result.actual = if masked {
+            value.map(|_| MASK.into())
+        } else {
+            value.as_ref().and_then(value::json)
+        };
+        result.expected = Some(limit.clone());
     }
     if let Some(symbol) = bound.violations {
         result.violations = value::integer(&input(symbol)).and_then(|n| u64::try_from(n).ok());

@@ -83,7 +83,8 @@ struct DenseCounts {
     signature: Signature,
 }
 
-const NAME: &str = "__dense_counts";
+/// Its name, whatever the ranges.
+pub const NAME: &str = "__dense_counts";
 
 fn fields() -> Fields {
     ["rows", "distinct", "once"]

@@ -3,6 +3,7 @@
 //! Opening reads metadata and the first rows of text files, never whole files. What is opened is
 //! a fixed list of files; [`OpenDataset::changed`] tells whether one of them changed since.
 
+pub(crate) mod checked;
 mod csv;
 mod csv_errors;
 mod delimited;

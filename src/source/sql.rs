@@ -13,6 +13,7 @@ use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
+use super::checked::checked_plan;
 use super::explain::of_query;
 use super::schema::refuse_twice;
 use crate::error::{Error, Result, did_you_mean, listed};
@@ -151,6 +152,11 @@ pub(super) async fn view(
         .iter()
         .map(|field| field.name().as_str());
     refuse_twice(columns, &format!("the query of dataset `{dataset}`"))?;
+    let plan = state
+        .analyzer()
+        .execute_and_check(plan, state.config_options(), |_, _| {})
+        .and_then(checked_plan)
+        .map_err(explained)?;
     Ok(DataFrame::new(state, plan).into_view())
 }
 

@@ -320,6 +320,14 @@ impl FileFormat for TextFormat {
     }
 }
 
+/// Readers of text make room for every field of a batch beforehand, so a batch of a wide
+/// table has fewer rows.
+fn rows_per_batch(wanted: usize, schema: &Schema) -> usize {
+    const MOST_FIELDS: usize = 1 << 19;
+    let rows = MOST_FIELDS / schema.fields().len().max(1);
+    wanted.min(rows.max(16))
+}
+
 #[derive(Clone)]
 struct TextSource {
     dialect: Arc<dyn Dialect>,
@@ -340,7 +348,7 @@ impl FileSource for TextSource {
             dialect: Arc::clone(&self.dialect),
             schema: Arc::clone(self.table_schema.file_schema()),
             projection: self.projection.file_indices.clone().into(),
-            batch_size: self.batch_size,
+            batch_size: rows_per_batch(self.batch_size, self.table_schema.file_schema()),
         };
         ProjectionOpener::try_new(
             self.projection.clone(),

@@ -279,7 +279,14 @@ impl<'t> Assembly<'t> {
     /// Whether YAML took the rest of an expression for a comment: the line goes on
     /// with `#`, and a quote is left open.
     fn is_cut_by_comment(&self, expression: &str, line: u32, column: u32) -> bool {
-        let quotes = expression.matches('\'').count();
+        let mut open = None;
+        for c in expression.chars().filter(|c| matches!(c, '\'' | '"')) {
+            match open {
+                None => open = Some(c),
+                Some(quote) if quote == c => open = None,
+                Some(_) => {}
+            }
+        }
         let line = self
             .lines
             .get(line as usize - 1)
@@ -287,6 +294,6 @@ impl<'t> Assembly<'t> {
             .unwrap_or_default();
         let skipped = column as usize - 1 + expression.chars().count();
         let rest: String = line.chars().skip(skipped).collect();
-        quotes % 2 == 1 && rest.trim_start().starts_with('#')
+        open.is_some() && rest.trim_start().starts_with('#')
     }
 }

@@ -493,3 +493,37 @@ fn full_integrity_reads_columns_that_are_constant_by_their_statistics() {
         assert_eq!(report.results[0].status, Status::Error, "{assertion}");
     }
 }
+
+#[test]
+fn values_of_sensitive_columns_are_masked() {
+    let yaml = "version: 1\nsuite: s\ndatasets:\n  people: {path: people.csv, sensitive: [email]}\nchecks:\n  - check: c\n    assertions:\n      - min(email) = 'q'\n      - completeness(email) = 1\n      - max(cast(email as int)) > 0\n      - max(id) = 2\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("people.csv"),
+        "id,email\n1,ada@secret.org\n2,bob@secret.org\n",
+    )
+    .unwrap();
+    let suite = veracity::suite::file::parse(yaml, "s.yaml", &|_| None)
+        .unwrap()
+        .suite;
+    let engine = Engine::builder().base(folder.path()).build().unwrap();
+    let report = block_on(suite.run(&engine));
+    assert_eq!(
+        statuses(&report),
+        [
+            Status::Failed,
+            Status::Passed,
+            Status::Error,
+            Status::Passed
+        ]
+    );
+    let json = serde_json::to_string(&report).unwrap();
+    assert!(!json.contains("secret"), "{json}");
+    assert_eq!(report.results[0].actual, Some("***".into()));
+    let misspelled = yaml.replace("[email]", "[emial]");
+    let suite = veracity::suite::file::parse(&misspelled, "s.yaml", &|_| None)
+        .unwrap()
+        .suite;
+    let report = block_on(suite.run(&engine));
+    assert_eq!(report.summary.error, 4);
+}

@@ -1,5 +1,5 @@
-//! Integer arithmetic that fails on overflow, for the queries that go through DataFusion's
-//! optimizer: its own wraps there, and its switch for that is on physical expressions only,
+//! Integer arithmetic that fails on overflow, for `sql:` datasets and for the queries that
+//! go through DataFusion's optimizer: its own wraps there, and its switch for that is on physical expressions only,
 //! which the optimizer makes late and moves into scans.
 
 use std::sync::{Arc, LazyLock};
@@ -8,9 +8,11 @@ use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{ExprSchema, Result, internal_err};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::physical_expr_common::datum::apply;
 
@@ -32,6 +34,21 @@ pub fn checked(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
         }
         let operands = vec![left.as_ref().clone(), right.as_ref().clone()];
         Ok(Transformed::yes(function.call(operands)))
+    })
+    .map(|transformed| transformed.data)
+}
+
+/// Makes the integer arithmetic of an analyzed query fail on overflow.
+pub fn checked_plan(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| {
+        let schema = merge_schema(&node.inputs());
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let checked = checked(expr, &schema)?;
+            Ok(Transformed::yes(name.restore(checked)))
+        })?
+        .map_data(LogicalPlan::recompute_schema)
     })
     .map(|transformed| transformed.data)
 }
