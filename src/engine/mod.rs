@@ -7,6 +7,7 @@ mod bind;
 mod calls;
 mod columns;
 mod computed;
+mod culprit;
 mod dataset;
 pub mod describe;
 mod distinct_input;

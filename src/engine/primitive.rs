@@ -1,6 +1,7 @@
 //! Primitives: the aggregates that are really computed, each once per dataset.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
@@ -112,8 +113,11 @@ fn names_in(expr: &Expr) -> Vec<String> {
 pub struct Primitives {
     /// In the order of first appearance.
     pub all: Vec<Primitive>,
-    by_call: HashMap<(usize, AggregateFunction), usize>,
-    by_kind: HashMap<(usize, Kind), usize>,
+    /// By the dataset of calls without columns, and the call as it came.
+    by_call: HashMap<usize, HashMap<AggregateFunction, usize>>,
+    /// Those of one hash, so that no kind is kept twice.
+    by_kind: HashMap<u64, Vec<usize>>,
+    hasher: RandomState,
 }
 
 impl Primitives {
@@ -126,29 +130,41 @@ impl Primitives {
         datasets: &Datasets,
         simplify: &Simplify,
     ) -> Result<usize> {
-        if let Some(&index) = self.by_call.get(&(default, call.clone())) {
+        let known = self.by_call.entry(default).or_default();
+        if let Some(&index) = known.get(&call) {
             return Ok(index);
         }
         let primitive = prepare(call.clone(), default, datasets, simplify)?;
-        let key = (primitive.dataset, primitive.kind.clone());
-        let index = *self.by_kind.entry(key).or_insert_with(|| {
-            self.all.push(primitive);
-            self.all.len() - 1
-        });
-        self.by_call.insert((default, call), index);
+        let hash = self.hasher.hash_one((primitive.dataset, &primitive.kind));
+        let same = self.by_kind.entry(hash).or_default();
+        let equal = |index: &usize| {
+            let known = &self.all[*index];
+            known.dataset == primitive.dataset && known.kind == primitive.kind
+        };
+        let index = match same.iter().copied().find(|index| equal(index)) {
+            Some(index) => index,
+            None => {
+                self.all.push(primitive);
+                same.push(self.all.len() - 1);
+                self.all.len() - 1
+            }
+        };
+        known.insert(call, index);
         Ok(index)
     }
-}
 
-impl Primitives {
     /// Forgets all but the first `len`.
     pub fn truncate(&mut self, len: usize) {
         if len == self.all.len() {
             return;
         }
         self.all.truncate(len);
-        self.by_call.retain(|_, index| *index < len);
-        self.by_kind.retain(|_, index| *index < len);
+        for known in self.by_call.values_mut() {
+            known.retain(|_, index| *index < len);
+        }
+        for same in self.by_kind.values_mut() {
+            same.retain(|index| *index < len);
+        }
     }
 }
 

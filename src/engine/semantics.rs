@@ -37,7 +37,7 @@ fn divide_exactly(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
                 right,
             })));
         }
-        let whole = |side: &Expr| side.get_type(schema).is_ok_and(|t| is_whole(&t));
+        let whole = |side: &Expr| type_of(side, schema).is_some_and(|t| is_whole(&t));
         let (mut left, mut right) = (*left, *right);
         if op == Operator::Divide && whole(&left) && whole(&right) {
             left = to_float(left);
@@ -62,16 +62,15 @@ fn divide_exactly(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
 /// DataFusion casts the float to a decimal of 15 places, which fails for great ones.
 fn decimals_meet_floats(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
     let is = |side: &Expr, kind: fn(&DataType) -> bool| {
-        side.get_type(schema)
-            .is_ok_and(|data_type| kind(&data_type))
+        type_of(side, schema).is_some_and(|data_type| kind(&data_type))
     };
     let digits = |number: f64| {
         (number.abs() as u128)
             .checked_ilog10()
             .map_or(1, |log| log as u8 + 1)
     };
-    let places = |decimal: &Expr| match decimal.get_type(schema) {
-        Ok(DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale)) => {
+    let places = |decimal: &Expr| match type_of(decimal, schema) {
+        Some(DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale)) => {
             u8::try_from(scale).unwrap_or(0)
         }
         _ => 0,
@@ -123,10 +122,8 @@ fn decimals_meet_floats(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
 /// DataFusion compares months, then days, then the rest, so that 59 days of difference
 /// between two timestamps would be less than `interval '1 day'`.
 fn compare_by_length(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
-    let duration = |side: &Expr| {
-        side.get_type(schema)
-            .is_ok_and(|t| matches!(t, DataType::Duration(_)))
-    };
+    let duration =
+        |side: &Expr| type_of(side, schema).is_some_and(|t| matches!(t, DataType::Duration(_)));
     expr.transform_up(|node| match node {
         Expr::BinaryExpr(mut binary) if is_bound(binary.op) => {
             if duration(&binary.left) {
@@ -148,7 +145,7 @@ fn compare_by_length(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
 
 /// An interval as a duration of microseconds, a day having 24 hours.
 fn as_duration(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
-    if !matches!(expr.get_type(schema), Ok(DataType::Interval(_))) {
+    if !matches!(type_of(&expr, schema), Some(DataType::Interval(_))) {
         return Ok(expr);
     }
     let value = match &expr {
@@ -171,6 +168,15 @@ fn as_duration(expr: Expr, schema: &dyn ExprSchema) -> Result<Expr> {
     }
     let micros = i64::from(interval.days) * 86_400_000_000 + interval.nanoseconds / 1_000;
     Ok(lit(ScalarValue::DurationMicrosecond(Some(micros))))
+}
+
+/// The type of an expression, if it has one. DataFusion's own way to it is slow for columns.
+fn type_of(expr: &Expr, schema: &dyn ExprSchema) -> Option<DataType> {
+    match expr {
+        Expr::Column(column) => schema.data_type(column).ok().cloned(),
+        Expr::Literal(value, _) => Some(value.data_type()),
+        other => other.get_type(schema).ok(),
+    }
 }
 
 /// True for integers and for decimals without a fraction.
@@ -266,7 +272,7 @@ fn can_be_nan(expr: &Expr, schema: &dyn ExprSchema) -> bool {
         Expr::Literal(..) => false,
         // A number that was no float before its cast cannot be NaN after it.
         Expr::Cast(cast) => can_be_nan(&cast.expr, schema),
-        other => other.get_type(schema).is_ok_and(|t| t.is_floating()),
+        other => type_of(other, schema).is_some_and(|t| t.is_floating()),
     }
 }
 
