@@ -105,7 +105,7 @@ pub fn unmatched(
     let keys = checked_all(&relation.parent_keys, &parents)?;
     let parents = parents.filter(all(&keys))?.select(select(&keys, PARENT))?;
     let equal = (0..set.keys.len()).map(|n| ident(name(CHILD, n)).eq(ident(name(PARENT, n))));
-    // Building on the parents instead was measured slower: nycflights, by a fifth.
+    // Building on the parents instead was measured on nycflights: no gain.
     children
         .join_on(parents, JoinType::LeftAnti, equal)?
         .aggregate(vec![], vec![count(lit(1_i64))])
