@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, HashMap, ScalarValue, Spans};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::expr::InList;
+use datafusion::logical_expr::expr::{AggregateFunction, InList};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, ExprWithAlias};
 
@@ -404,76 +404,29 @@ impl<'a> Binder<'a> {
     ) -> Result<(usize, Computed, Option<&'static str>)> {
         let mut precision = None;
         let mut dataset = datasets.default;
-        let mut failure = None;
         let now = self.now;
         // A call is usually one aggregate; some of DataFusion's are planned as several.
-        let expanded = call.transform_down(|node| {
-            let Expr::AggregateFunction(call) = node else {
-                return Ok(Transformed::no(node));
-            };
-            match expand_call(call, datasets, &mut dataset, now) {
-                Ok((value, inexact)) => {
-                    precision = precision.or(inexact);
-                    Ok(Transformed::new(value, true, TreeNodeRecursion::Jump))
-                }
-                Err(error) => {
-                    failure.get_or_insert(error);
-                    Ok(Transformed::new(
-                        lit(ScalarValue::Null),
-                        true,
-                        TreeNodeRecursion::Stop,
-                    ))
-                }
-            }
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        let value = expanded
-            .map_err(|error| Error::assertion(plain_message(&error)))?
-            .data;
-        let default = dataset;
+        let value = replace_aggregates(call, |call| {
+            let (value, inexact) = expand_call(call, datasets, &mut dataset, now)?;
+            precision = precision.or(inexact);
+            Ok(value)
+        })?;
         let mut inputs: Vec<Input> = Vec::new();
         let mut home = None;
-        let value = value.transform_down(|node| {
-            let Expr::AggregateFunction(call) = node else {
-                return Ok(Transformed::no(node));
-            };
-            match self
+        let value = replace_aggregates(value, |call| {
+            let index = self
                 .primitives
-                .intern(call, default, datasets, &self.simplify)
-            {
-                Ok(index) => {
-                    let primitive = &self.primitives.all[index];
-                    home.get_or_insert(primitive.dataset);
-                    let place = inputs.iter().position(|(_, _, known)| *known == index);
-                    let place = place.unwrap_or(inputs.len());
-                    let name = format!("p{place}");
-                    if place == inputs.len() {
-                        inputs.push((name.clone(), primitive.data_type.clone(), index));
-                    }
-                    Ok(Transformed::new(
-                        Expr::Column(Column::new_unqualified(name)),
-                        true,
-                        TreeNodeRecursion::Jump,
-                    ))
-                }
-                Err(error) => {
-                    failure.get_or_insert(error);
-                    Ok(Transformed::new(
-                        lit(ScalarValue::Null),
-                        true,
-                        TreeNodeRecursion::Stop,
-                    ))
-                }
+                .intern(call, dataset, datasets, &self.simplify)?;
+            let primitive = &self.primitives.all[index];
+            home.get_or_insert(primitive.dataset);
+            let place = inputs.iter().position(|(_, _, known)| *known == index);
+            let place = place.unwrap_or(inputs.len());
+            let name = format!("p{place}");
+            if place == inputs.len() {
+                inputs.push((name.clone(), primitive.data_type.clone(), index));
             }
-        });
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        let value = value
-            .map_err(|error| Error::assertion(plain_message(&error)))?
-            .data;
+            Ok(Expr::Column(Column::new_unqualified(name)))
+        })?;
         let value = Computed::plan(value, &inputs, &self.simplify, &self.known)?;
         Ok((home.unwrap_or(dataset), value, precision))
     }
@@ -594,5 +547,32 @@ impl<'a> Binder<'a> {
             .collect();
         let value = Computed::plan((**value).clone(), &used, &self.simplify, &self.known).ok()?;
         Some((value, bound))
+    }
+}
+
+/// Puts what `replace` gives in the place of every aggregate call; the first failure ends it.
+fn replace_aggregates(
+    expr: Expr,
+    mut replace: impl FnMut(AggregateFunction) -> Result<Expr>,
+) -> Result<Expr> {
+    let mut failure = None;
+    let replaced = expr.transform_down(|node| {
+        let Expr::AggregateFunction(call) = node else {
+            return Ok(Transformed::no(node));
+        };
+        match replace(call) {
+            Ok(value) => Ok(Transformed::new(value, true, TreeNodeRecursion::Jump)),
+            Err(error) => {
+                failure.get_or_insert(error);
+                let nothing = lit(ScalarValue::Null);
+                Ok(Transformed::new(nothing, true, TreeNodeRecursion::Stop))
+            }
+        }
+    });
+    match failure {
+        Some(error) => Err(error),
+        None => replaced
+            .map(|transformed| transformed.data)
+            .map_err(|error| Error::assertion(plain_message(&error))),
     }
 }
