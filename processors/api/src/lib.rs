@@ -1,21 +1,41 @@
-//! What a result processor needs to know: the [`Report`] of a run.
+//! The contract between veracity and its plugins.
 //!
-//! This crate knows neither DataFusion nor Arrow, so a processor that depends on
-//! it alone compiles in seconds.
+//! A plugin receives the [`Report`] of a run through [`ResultProcessor`], says about itself
+//! what [`PluginInfo`] holds, and registers a [`Plugin`] with [`register!`].
+//!
+//! This crate knows neither DataFusion nor Arrow, so a processor that depends on it alone
+//! compiles in seconds.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+
+mod context;
+mod delivery;
+mod error;
+mod plugin;
 mod printable;
+mod processor;
 mod report;
 mod run;
 mod sample;
+mod secret;
 mod severity;
 
+pub use async_trait::async_trait;
+pub use context::{Config, ProcessContext, StartContext, State};
+pub use delivery::{Delivery, DeliveryStatus};
+pub use error::{ConfigError, FieldError, ProcessorError, chain};
+pub use inventory;
+pub use plugin::{Capability, Kind, PLUGIN_API_VERSION, Plugin, PluginInfo};
 pub use printable::{is_deceptive, printable};
+pub use processor::{Health, HealthStatus, Outcome, OutcomeStatus, Processor, ResultProcessor};
 pub use report::{
-    AssertionResult, DatasetReport, Delivery, Location, Report, SCHEMA_VERSION, Status, Summary,
-    Symbol, SymbolStatus, Verdict,
+    AssertionResult, DatasetReport, Location, Report, SCHEMA_VERSION, Status, Summary, Symbol,
+    SymbolStatus, Verdict,
 };
 pub use run::{Engine, Run, RunKey};
 pub use sample::sample_report;
+pub use secret::{Secret, SecretsProvider};
 pub use severity::Severity;
 
 /// The JSON Schema of the [`Report`], written from its types.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Run, Severity};
+use crate::{Delivery, Run, Severity};
 
 /// The version of the Report's JSON. It grows when a field changes its meaning or
 /// leaves; new fields alone do not change it.
@@ -324,20 +324,4 @@ impl Symbol {
             ..Self::default()
         }
     }
-}
-
-/// What became of a report at one result processor.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[non_exhaustive]
-pub struct Delivery {
-    /// Instance name of the processor.
-    pub processor: String,
-    /// `delivered`, `skipped`, `pending`, `failed`.
-    pub status: String,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// Time of all attempts together, in milliseconds.
-    pub duration_ms: u64,
-    /// Why it was not delivered.
-    pub error: Option<String>,
 }

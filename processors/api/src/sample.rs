@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    AssertionResult, DatasetReport, Delivery, Engine, Location, Report, Run, RunKey, Severity,
-    Status, Summary, Symbol, SymbolStatus, Verdict,
+    AssertionResult, DatasetReport, Delivery, DeliveryStatus, Engine, Location, Report, Run,
+    RunKey, Severity, Status, Summary, Symbol, SymbolStatus, Verdict,
 };
 
 /// A report that shows everything a report can hold: every status and severity,
@@ -280,20 +280,21 @@ fn valued(symbol: Symbol, value: Value, kind: &str, origin: &str) -> Symbol {
 }
 
 fn deliveries() -> Vec<Delivery> {
+    let key = |last: u128| Uuid::from_u128(0x6f1c_02d7_3b6e_5a4c_8d2e_0000_0000_0000 + last);
     vec![
         Delivery {
-            processor: "database".into(),
-            status: "delivered".into(),
             attempts: 1,
             duration_ms: 31,
-            error: None,
+            idempotency_key: Some(key(1).to_string()),
+            ..Delivery::new("database", DeliveryStatus::Delivered)
         },
         Delivery {
-            processor: "email".into(),
-            status: "failed".into(),
             attempts: 3,
             duration_ms: 2_417,
             error: Some("connection to mail.example.org:465 refused".into()),
+            pending: true,
+            idempotency_key: Some(key(2).to_string()),
+            ..Delivery::new("email", DeliveryStatus::Deferred)
         },
     ]
 }

@@ -1,6 +1,6 @@
 //! What follows the results: symbols, datasets, warnings, deliveries.
 
-use veracity_processor::{DatasetReport, Delivery, Report, Symbol, SymbolStatus};
+use veracity_processor::{DatasetReport, Delivery, DeliveryStatus, Report, Symbol, SymbolStatus};
 
 use crate::fit::fit;
 use crate::line::{Line, Tone};
@@ -115,23 +115,25 @@ pub(crate) fn deliveries(report: &Report, quiet: bool, width: Option<usize>) -> 
     let shown = report
         .deliveries
         .iter()
-        .filter(|delivery| !quiet || delivery.status == "failed");
+        .filter(|delivery| !quiet || !delivery.status.is_settled());
     titled("Deliveries", table(shown.map(delivery).collect(), width))
 }
 
 fn delivery(delivery: &Delivery) -> Vec<Cell> {
-    let (symbol, tone) = match delivery.status.as_str() {
-        "delivered" => ("✓", Tone::Good),
-        "failed" => ("✗", Tone::Bad),
-        "skipped" => ("-", Tone::Faint),
-        _ => ("~", Tone::Open),
+    let (symbol, tone) = match delivery.status {
+        DeliveryStatus::Delivered => ("✓", Tone::Good),
+        DeliveryStatus::Skipped | DeliveryStatus::Disabled => ("-", Tone::Faint),
+        _ if delivery.pending => ("~", Tone::Open),
+        _ => ("✗", Tone::Bad),
     };
+    let said = [&delivery.error, &delivery.note].into_iter().flatten();
+    let said: Vec<&str> = said.map(String::as_str).collect();
     vec![
         Cell::text(tone, &format!("{symbol} {}", delivery.status)),
         Cell::text(Tone::Plain, &delivery.processor),
         Cell::number(&value::count(u64::from(delivery.attempts), "attempt")),
         Cell::number(&value::duration(delivery.duration_ms)),
-        Cell::text(Tone::Plain, delivery.error.as_deref().unwrap_or_default()),
+        Cell::text(Tone::Plain, &said.join("; ")),
     ]
 }
 
