@@ -1,0 +1,3 @@
+//! The databases themselves.
+
+mod sqlite;
