@@ -1,7 +1,7 @@
 //! SQLite files that are what they seem: made whole, checked before use.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -49,6 +49,12 @@ pub(crate) async fn prepare(path: &Path) -> Result<String, SqlError> {
                  delete it to start afresh",
             ));
         }
+        Ok(_) if is_cut(&path) => {
+            return Err(SqlError::permanent(
+                "the file is damaged: its last page is cut off; restore it from a backup, or \
+                 move it away to start afresh",
+            ));
+        }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => create(&path, &folder).await?,
         Err(error) => return Err(told("cannot look at the file")(error)),
@@ -57,6 +63,30 @@ pub(crate) async fn prepare(path: &Path) -> Result<String, SqlError> {
         .to_str()
         .ok_or_else(|| SqlError::configuration("the path is not UTF-8"))?;
     Ok(utf8_percent_encode(path, PATH).to_string())
+}
+
+/// Whether the file ends within a page, which SQLite would fill up with zeros.
+///
+/// While there is a journal the file may be in the middle of a write.
+fn is_cut(path: &Path) -> bool {
+    let ragged = || {
+        let mut header = [0; 18];
+        let mut file = File::open(path).ok()?;
+        file.read_exact(&mut header).ok()?;
+        let page = match u16::from_be_bytes([header[16], header[17]]) {
+            1 => 65_536,
+            page if page.is_power_of_two() => u64::from(page),
+            _ => return None,
+        };
+        Some(file.metadata().ok()?.len() % page != 0)
+    };
+    let journal = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        fs::metadata(name).is_ok_and(|found| found.len() > 0)
+    };
+    // The second look is for a journal that went away between the two questions.
+    ragged() == Some(true) && !journal("-wal") && !journal("-journal") && ragged() == Some(true)
 }
 
 /// Makes an empty database beside `path` and then gives it its name, unless another

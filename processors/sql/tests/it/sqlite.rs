@@ -34,7 +34,10 @@ async fn open(base: &Path) -> Result<Database, veracity_sql::SqlError> {
 }
 
 async fn count(database: &Database, sql: &'static str) -> i64 {
-    let row = sqlx::query(sql).fetch_one(database.pool()).await.unwrap();
+    let row = sqlx::query(sql)
+        .fetch_one(database.pool())
+        .await
+        .expect("it counts");
     row.get(0)
 }
 
