@@ -62,7 +62,7 @@ pub struct PluginInfo {
     pub author: String,
     /// The version of this contract it needs (`1.0`).
     pub requires_api: String,
-    /// Plugins of the same kind that, where they are configured, come before it.
+    /// Plugins of the same kind that must be configured too, and come before it.
     pub depends_on: Vec<String>,
     /// JSON Schema of its configuration.
     pub config_schema: Value,
@@ -241,7 +241,7 @@ impl Plugin {
         self
     }
 
-    /// Plugins of the same kind that, where they are configured, come before it.
+    /// Plugins of the same kind that must be configured too, and come before it.
     pub const fn depends_on(mut self, names: &'static [&'static str]) -> Self {
         self.depends_on = names;
         self

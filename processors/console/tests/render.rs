@@ -8,8 +8,8 @@
 use serde_json::json;
 use veracity_console::{Console, Verbosity};
 use veracity_processor::{
-    AssertionResult, DatasetReport, Delivery, Location, Report, Run, RunKey, Status, Summary,
-    Symbol, SymbolStatus, Verdict, is_deceptive, sample_report,
+    AssertionResult, DatasetReport, Delivery, DeliveryStatus, Location, Report, Run, RunKey,
+    Status, Summary, Symbol, SymbolStatus, Verdict, is_deceptive, sample_report,
 };
 
 fn render(console: &Console, report: &Report) -> String {
@@ -193,7 +193,8 @@ fn hostile_report() -> Report {
 
         let mut delivery = Delivery::default();
         delivery.processor = text.to_string();
-        delivery.status = text.to_string();
+        delivery.status = DeliveryStatus::Crashed;
+        delivery.note = Some(text.to_string());
         delivery.error = Some(text.to_string());
         report.deliveries.push(delivery);
         report.warnings.push(text.to_string());

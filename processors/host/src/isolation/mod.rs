@@ -5,6 +5,7 @@
 //! executable, in a process of its own: then also what ends or exhausts a process is.
 
 mod exclusive;
+mod once;
 mod panics;
 mod resident;
 mod thread;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use serde_json::Value;
 use veracity_processor::{Health, Outcome, ProcessorError, Report};
 
+pub use once::once;
 pub use thread::{MAX_ABANDONED, Thread, abandoned_threads};
 
 /// Why a call to a plugin gave no answer of its own.

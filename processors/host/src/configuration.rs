@@ -1,0 +1,168 @@
+//! What a suite says about its processors, checked before anything runs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use veracity_processor::{ConfigError, FieldError, Kind, Secret};
+
+use crate::error::PluginError;
+use crate::instance::{Given, Instance};
+use crate::names::{did_you_mean, listed};
+use crate::order::{self, Node, OrderError};
+use crate::registry::{Broken, Registry};
+
+/// What a suite says about its processors.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Configuration {
+    /// The suite's name.
+    pub suite: String,
+    /// The suite's file, as an absolute path; empty if there is none.
+    pub origin: String,
+    /// The folder that relative paths are relative to.
+    pub base: PathBuf,
+    /// The settings of each instance, by its name.
+    pub processors: Vec<(String, Value)>,
+    /// Folders of executable plugins.
+    pub directories: Vec<PathBuf>,
+    /// Plugins and instances that are not to be used.
+    pub disabled: Vec<String>,
+    /// URL of the store.
+    pub store: Option<Secret>,
+    /// Where a report is left when the store cannot be reached.
+    pub spool: PathBuf,
+    /// Texts to be struck out of everything a plugin says.
+    pub secrets: Vec<String>,
+}
+
+/// The instances of a configuration, in waves.
+#[derive(Debug)]
+pub struct Prepared {
+    /// By wave; those of a wave may run at the same time.
+    pub waves: Vec<Vec<Instance>>,
+    /// Plugins that were found but cannot be used.
+    pub broken: Vec<Broken>,
+}
+
+impl Configuration {
+    /// All plugins there are: those linked in, and those in the plugin directories.
+    ///
+    /// # Errors
+    ///
+    /// If two linked plugins have the same name.
+    pub fn registry(&self) -> Result<Registry, PluginError> {
+        let registry = Registry::linked()?;
+        for directory in &self.directories {
+            registry.add_directory(&self.base.join(directory));
+        }
+        for entry in registry.list(Kind::Processor) {
+            if self.disabled.contains(&entry.name) {
+                entry.set_enabled(false);
+            }
+        }
+        Ok(registry)
+    }
+
+    /// The instances, checked: names, settings, versions, dependencies. Opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong; the first part of each path is the name of an instance.
+    pub fn prepare(&self, registry: &Registry) -> Result<Prepared, ConfigError> {
+        let mut instances: BTreeMap<String, Instance> = BTreeMap::new();
+        let mut errors = Vec::new();
+        for (name, config) in &self.processors {
+            let at = pointer(name);
+            if instances.contains_key(name) {
+                errors.push(FieldError::new(at, format!("`{name}` is configured twice")));
+                continue;
+            }
+            let given = Given {
+                name,
+                config: config.clone(),
+                base: &self.base,
+                secrets: &self.secrets,
+            };
+            match Instance::new(registry, given) {
+                Ok(mut instance) => {
+                    if self.disabled.contains(name) {
+                        instance.disabled = Some(format!("`{name}` is disabled"));
+                    }
+                    instances.insert(name.clone(), instance);
+                }
+                Err(wrong) => errors.extend(wrong.into_iter().map(|error| {
+                    FieldError::new(format!("{at}{}", error.path), error.message)
+                })),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(ConfigError(errors));
+        }
+        let order = order::waves(&nodes(&instances)?);
+        let order = order.map_err(|errors| in_words(&errors, &instances))?;
+        let waves = order.into_iter().map(|wave| {
+            let wave = wave.into_iter();
+            wave.filter_map(|name| instances.remove(&name)).collect()
+        });
+        Ok(Prepared {
+            waves: waves.collect(),
+            broken: registry.broken(),
+        })
+    }
+}
+
+/// The path of an instance.
+fn pointer(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+fn nodes(instances: &BTreeMap<String, Instance>) -> Result<Vec<Node>, ConfigError> {
+    let mut errors = Vec::new();
+    let mut nodes = Vec::new();
+    for instance in instances.values() {
+        let mut after = instance.settings.after.clone();
+        for plugin in &instance.depends_on {
+            let of_plugin = instances.values().filter(|other| &other.plugin == plugin);
+            let before = after.len();
+            after.extend(of_plugin.map(|other| other.name.clone()));
+            if after.len() == before {
+                let message = format!(
+                    "processor `{}` needs processor `{plugin}`, which is not configured",
+                    instance.plugin
+                );
+                errors.push(FieldError::new(pointer(&instance.name), message));
+            }
+        }
+        nodes.push(Node {
+            name: instance.name.clone(),
+            after,
+            priority: instance.settings.priority,
+        });
+    }
+    if errors.is_empty() {
+        Ok(nodes)
+    } else {
+        Err(ConfigError(errors))
+    }
+}
+
+fn in_words(errors: &[OrderError], instances: &BTreeMap<String, Instance>) -> ConfigError {
+    let names = || instances.keys().map(String::as_str);
+    let errors = errors.iter().map(|error| match error {
+        OrderError::Circular(circle) => {
+            let error = PluginError::Circular(circle.clone());
+            FieldError::new(pointer(&circle[0]), error.to_string())
+        }
+        OrderError::Missing { name, dependency } => {
+            let near = did_you_mean(dependency, names());
+            let error = PluginError::MissingDependency {
+                name: name.clone(),
+                dependency: dependency.clone(),
+                hint: format!("{near}; there are {}", listed(names())),
+            };
+            FieldError::new(format!("{}/after", pointer(name)), error.to_string())
+        }
+    });
+    ConfigError(errors.collect())
+}

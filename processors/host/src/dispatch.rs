@@ -1,0 +1,498 @@
+//! Carries a report to the instances, wave by wave, and keeps the store up to date.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use uuid::Uuid;
+use veracity_processor::{Delivery, DeliveryStatus, Report};
+
+use crate::attempt::{self, Ended, Job, Next, PATIENCE};
+use crate::filter::{View, view};
+use crate::host::Delivered;
+use crate::instance::Instance;
+use crate::keep::Keep;
+use crate::settings::{On, When};
+use crate::stop::Stop;
+use crate::store::{Claimed, Filter, NewDelivery, Settlement, Spool, Time};
+
+/// The most deliveries of earlier runs that one instance gets within a run.
+const MOST_EARLIER: usize = 100;
+/// How long a delivery whose processor comes after one that failed has to wait.
+const DEPENDENCY_PAUSE: Duration = Duration::from_secs(30);
+/// Beyond what its attempts may take, how long nobody else may take a delivery.
+const LEASE_MARGIN: Duration = Duration::from_secs(15);
+
+/// A delivery of an earlier run.
+#[derive(Debug, Clone)]
+pub struct Resumed {
+    /// The run.
+    pub run: Uuid,
+    /// What became of it.
+    pub delivery: Delivery,
+}
+
+/// What a host needs for carrying reports.
+#[derive(Debug)]
+pub struct Dispatch {
+    pub suite: String,
+    pub origin: String,
+    pub waves: Arc<Vec<Vec<Arc<Instance>>>>,
+    pub keep: Arc<Keep>,
+    pub stop: Stop,
+    pub spool: Option<Spool>,
+}
+
+/// Work for one instance: first what is left of earlier runs, then this run's report.
+#[derive(Debug, Default)]
+struct Work {
+    earlier: Vec<(Job, Claimed)>,
+    now: Option<(Job, Option<Claimed>)>,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+struct Done {
+    earlier: Vec<Resumed>,
+    now: Option<Ended>,
+    complaints: Vec<String>,
+}
+
+impl Dispatch {
+    /// Carries `report`; `store_error` says why there is no store although there should be.
+    pub fn deliver(&self, report: &Report, store_error: Option<&str>) -> Delivered {
+        let mut delivered = Delivered::default();
+        let previous = self.previous(report, &mut delivered);
+        let mut given: BTreeMap<&str, (Job, Option<Claimed>)> = BTreeMap::new();
+        let mut skipped: BTreeMap<&str, Delivery> = BTreeMap::new();
+        for instance in self.waves.iter().flatten() {
+            let name = instance.name.as_str();
+            let skip = |status, reason: &str| {
+                let mut delivery = Delivery::new(name, status);
+                (delivery.note, delivery.required) = (Some(reason.to_owned()), instance.settings.required);
+                delivery
+            };
+            if let Some(reason) = &instance.disabled {
+                skipped.insert(name, skip(DeliveryStatus::Disabled, reason));
+                continue;
+            }
+            match view(report, previous.as_ref(), &instance.settings, &instance.capabilities) {
+                View::Nothing(reason) => {
+                    skipped.insert(name, skip(DeliveryStatus::Skipped, &reason));
+                }
+                View::Given(view) => {
+                    let job = Job {
+                        report: Arc::new(*view),
+                        idempotency_key: idempotency_key(report.run.id, name),
+                        attempts: 0,
+                        insist: true,
+                    };
+                    given.insert(name, (job, None));
+                }
+            }
+        }
+        let unstored = self.store(report, &given, store_error, &mut delivered);
+        let mut work: BTreeMap<String, Work> = BTreeMap::new();
+        for claim in self.claim(&mut delivered) {
+            if claim.run_id == report.run.id {
+                if let Some((_, claimed)) = given.get_mut(claim.processor.as_str()) {
+                    *claimed = Some(claim);
+                }
+            } else {
+                self.take_up(claim, &mut work, &mut delivered);
+            }
+        }
+        let stored = self.keep.is_kept() && !unstored;
+        for (name, (job, claim)) in given {
+            if stored && claim.is_none() {
+                // Stored, but not ours: another process was quicker, or it is settled.
+                let mut delivery = Delivery::new(name, DeliveryStatus::Deferred);
+                delivery.note = Some("another process delivers it".to_owned());
+                (delivery.pending, delivery.idempotency_key) = (true, Some(job.idempotency_key));
+                skipped.insert(name, delivery);
+            } else {
+                work.entry(name.to_owned()).or_default().now = Some((job, claim));
+            }
+        }
+        let skipped = skipped.into_iter().map(|(name, skip)| (name.to_owned(), skip)).collect();
+        self.waves(work, skipped, &mut delivered);
+        if unstored {
+            self.keep_rest_in_spool(report, &mut delivered);
+        }
+        delivered.warnings.extend(self.keep.complaints());
+        delivered
+    }
+
+    /// Delivers what is left of earlier runs.
+    pub fn resume(&self, store_error: Option<&str>) -> Delivered {
+        let mut delivered = Delivered::default();
+        if let Some(error) = store_error {
+            delivered.store_failed = true;
+            delivered.warnings.push(format!("the store cannot be opened: {error}"));
+            return delivered;
+        }
+        self.drain_spool(&mut delivered);
+        let mut work = BTreeMap::new();
+        for claim in self.claim(&mut delivered) {
+            self.take_up(claim, &mut work, &mut delivered);
+        }
+        self.waves(work, BTreeMap::new(), &mut delivered);
+        delivered.warnings.extend(self.keep.complaints());
+        delivered
+    }
+
+    /// The suite's last report, if an instance asks for changes.
+    fn previous(&self, report: &Report, delivered: &mut Delivered) -> Option<Report> {
+        let mut instances = self.waves.iter().flatten();
+        if !instances.any(|instance| instance.settings.on == On::Change) {
+            return None;
+        }
+        match self.keep.with(|store, _| store.last_report(&self.suite, report.run.id))? {
+            Ok(previous) => previous,
+            Err(error) => {
+                delivered.warnings.push(format!("the last report cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Stores the report and what is to be delivered, or spools both. Returns whether the
+    /// store, which should have them, has not.
+    fn store(
+        &self,
+        report: &Report,
+        given: &BTreeMap<&str, (Job, Option<Claimed>)>,
+        store_error: Option<&str>,
+        delivered: &mut Delivered,
+    ) -> bool {
+        let Some(spool) = &self.spool else {
+            return false;
+        };
+        let new = self.new_deliveries(given.iter().map(|(name, (job, _))| (*name, &*job.idempotency_key)));
+        let error = match store_error {
+            Some(error) => error.to_owned(),
+            None => {
+                self.drain_spool(delivered);
+                match self.keep.with(|store, now| store.record(report, &self.origin, &new, now)) {
+                    Some(Ok(())) => return false,
+                    Some(Err(error)) => error.to_string(),
+                    None => "it is not open".to_owned(),
+                }
+            }
+        };
+        delivered.store_failed = true;
+        let mut warning = format!("the report could not be stored: {error}");
+        match spool.write(report, &self.origin, &new) {
+            Ok(path) => warning.push_str(&format!("; it is kept in `{}`", path.display())),
+            Err(error) => warning.push_str(&format!("; nor could it be kept in a file: {error}")),
+        }
+        delivered.warnings.push(warning);
+        true
+    }
+
+    fn new_deliveries<'n>(&self, names: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<NewDelivery> {
+        let new = names.filter_map(|(name, key)| {
+            let instance = self.instance(name)?;
+            Some(NewDelivery {
+                processor: name.to_owned(),
+                plugin: instance.plugin.clone(),
+                idempotency_key: key.to_owned(),
+                due: Time(self.keep.now()),
+                max_attempts: instance.settings.max_attempts,
+            })
+        });
+        new.collect()
+    }
+
+    fn instance(&self, name: &str) -> Option<&Arc<Instance>> {
+        self.waves.iter().flatten().find(|instance| instance.name == name)
+    }
+
+    /// Takes what was spooled into the store.
+    fn drain_spool(&self, delivered: &mut Delivered) {
+        let Some(spool) = &self.spool else { return };
+        match self.keep.with(|store, now| spool.drain(store, now)) {
+            Some(Ok(drained)) => delivered.warnings.extend(drained.damaged),
+            Some(Err(error)) => delivered.warnings.push(format!("reports in `{}` could not be stored: {error}", spool.folder().display())),
+            None => {}
+        }
+    }
+
+    /// What was not delivered stays in the spool, what was goes.
+    fn keep_rest_in_spool(&self, report: &Report, delivered: &mut Delivered) {
+        let Some(spool) = &self.spool else { return };
+        let mut rest = Vec::new();
+        for delivery in &mut delivered.deliveries {
+            let again = !delivery.status.is_settled()
+                && !matches!(delivery.status, DeliveryStatus::Dead | DeliveryStatus::Panicked);
+            if let (true, Some(key)) = (again, &delivery.idempotency_key) {
+                rest.push((delivery.processor.clone(), key.clone()));
+                delivery.pending = true;
+            }
+        }
+        let rest = rest.iter().map(|(name, key)| (name.as_str(), key.as_str()));
+        let new = self.new_deliveries(rest);
+        if let Err(error) = spool.write(report, &self.origin, &new) {
+            delivered.warnings.push(format!("what is left to be delivered could not be kept: {error}"));
+        }
+    }
+
+    /// Claims what is due for instances that can take it.
+    fn claim(&self, delivered: &mut Delivered) -> Vec<Claimed> {
+        let instances = self.waves.iter().flatten();
+        let able: Vec<&Arc<Instance>> = instances.filter(|one| one.disabled.is_none()).collect();
+        if able.is_empty() {
+            return Vec::new();
+        }
+        let attempts = |instance: &Instance| instance.settings.time_limit * (instance.settings.retries + 1);
+        let longest = able.iter().map(|instance| attempts(instance)).max();
+        let lease = longest.unwrap_or_default() + PATIENCE + LEASE_MARGIN;
+        let filter = Filter {
+            suite: Some(self.suite.clone()),
+            processors: able.iter().map(|instance| instance.name.clone()).collect(),
+            limit: MOST_EARLIER * able.len(),
+            ..Filter::default()
+        };
+        let owner = Uuid::now_v7().to_string();
+        match self.keep.with(|store, now| store.claim(&filter, &owner, lease, now)) {
+            Some(Ok(claims)) => claims,
+            Some(Err(error)) => {
+                delivered.store_failed = true;
+                delivered.warnings.push(format!("deliveries could not be claimed: {error}"));
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Makes `claim`, of an earlier run, work for its instance.
+    fn take_up(&self, claim: Claimed, work: &mut BTreeMap<String, Work>, delivered: &mut Delivered) {
+        let Some(instance) = self.instance(&claim.processor) else {
+            return;
+        };
+        let report = match self.keep.with(|store, _| store.report(claim.run_id)) {
+            Some(Ok(Some(report))) => report,
+            Some(Err(error)) => {
+                let run = claim.run_id;
+                delivered.warnings.push(format!("the report of run {run} cannot be read: {error}"));
+                return;
+            }
+            _ => return,
+        };
+        // Whether it is to be delivered was decided in its own run.
+        let mut settings = instance.settings.clone();
+        settings.on = On::Always;
+        let report = match view(&report, None, &settings, &instance.capabilities) {
+            View::Given(report) => *report,
+            View::Nothing(reason) => {
+                self.settle(&claim, Settlement::Skipped { note: Some(reason) }, claim.attempts);
+                return;
+            }
+        };
+        let job = Job {
+            report: Arc::new(report),
+            idempotency_key: claim.idempotency_key.clone(),
+            attempts: claim.attempts,
+            insist: false,
+        };
+        work.entry(claim.processor.clone()).or_default().earlier.push((job, claim));
+    }
+
+    /// Does `work` wave by wave; `skipped` is what was decided already.
+    fn waves(
+        &self,
+        mut work: BTreeMap<String, Work>,
+        mut skipped: BTreeMap<String, Delivery>,
+        delivered: &mut Delivered,
+    ) {
+        let mut unsettled: BTreeSet<String> = BTreeSet::new();
+        let mut said_stop: Option<(String, String)> = None;
+        for wave in self.waves.iter() {
+            let (sender, receiver) = mpsc::channel();
+            let mut waiting: BTreeMap<usize, Option<Delivery>> = BTreeMap::new();
+            let mut ended: BTreeMap<usize, Delivery> = BTreeMap::new();
+            for (number, instance) in wave.iter().enumerate() {
+                if let Some(delivery) = skipped.remove(&instance.name) {
+                    ended.insert(number, delivery);
+                    continue;
+                }
+                let Some(mut work) = work.remove(&instance.name) else {
+                    continue;
+                };
+                if let Some(delivery) = self.withheld(instance, &mut work, said_stop.as_ref(), &unsettled) {
+                    ended.insert(number, delivery);
+                }
+                if work.now.is_none() && work.earlier.is_empty() {
+                    continue;
+                }
+                let lost = work.now.as_ref().map(|(job, claim)| lost(instance, job, claim.is_some()));
+                waiting.insert(number, lost);
+                let hand = Hand {
+                    instance: Arc::clone(instance),
+                    keep: Arc::clone(&self.keep),
+                    stop: self.stop.clone(),
+                };
+                let sender = sender.clone();
+                let thread = std::thread::Builder::new().name("veracity-wave".to_owned());
+                // Without a thread it counts as lost; the store, if any, still has it.
+                let _ = thread.spawn(move || {
+                    let done = hand.does(work);
+                    // Nobody listens any more if the host was asked to end.
+                    let _ = sender.send((number, done));
+                });
+            }
+            drop(sender);
+            while let Some((number, done)) = self.next(&receiver) {
+                waiting.remove(&number);
+                delivered.resumed.extend(done.earlier);
+                delivered.warnings.extend(done.complaints);
+                if let Some(now) = done.now {
+                    let name = &now.delivery.processor;
+                    said_stop = said_stop.or(now.stop.map(|reason| (name.clone(), reason)));
+                    ended.insert(number, now.delivery);
+                }
+            }
+            for (number, lost) in waiting {
+                ended.extend(lost.map(|delivery| (number, delivery)));
+            }
+            for delivery in ended.into_values() {
+                if !delivery.status.is_settled() {
+                    unsettled.insert(delivery.processor.clone());
+                }
+                delivered.deliveries.push(delivery);
+            }
+        }
+    }
+
+    /// What the next thread has done; `None` when all have ended, or time is up.
+    fn next(&self, receiver: &mpsc::Receiver<(usize, Done)>) -> Option<(usize, Done)> {
+        loop {
+            // Short, so that being asked to end is noticed.
+            match receiver.recv_timeout(Duration::from_millis(50)) {
+                Ok(done) => return Some(done),
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            // Calls know the limit themselves; what is not back a second later is left.
+            let overdue = self.stop.remaining().is_some_and(|left| left.is_zero());
+            if overdue {
+                return receiver.recv_timeout(Duration::from_secs(1)).ok();
+            }
+        }
+    }
+
+    /// Takes this run's report out of `work` if the instance is not to get it now.
+    fn withheld(
+        &self,
+        instance: &Instance,
+        work: &mut Work,
+        said_stop: Option<&(String, String)>,
+        unsettled: &BTreeSet<String>,
+    ) -> Option<Delivery> {
+        let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Skipped);
+        delivery.required = instance.settings.required;
+        if let Some((who, reason)) = said_stop {
+            let (_, claim) = work.now.take()?;
+            delivery.note = Some(format!("`{who}` said stop: {reason}"));
+            if let Some(claim) = claim {
+                let note = delivery.note.clone();
+                self.settle(&claim, Settlement::Skipped { note }, claim.attempts);
+            }
+            return Some(delivery);
+        }
+        let before = self.before(instance);
+        let failed = before.iter().find(|name| unsettled.contains(*name))?;
+        if instance.settings.when == When::Always {
+            return None;
+        }
+        let (job, claim) = work.now.take()?;
+        delivery.status = DeliveryStatus::SkippedDependency;
+        delivery.idempotency_key = Some(job.idempotency_key);
+        delivery.error = Some(format!("`{failed}`, which it comes after, did not deliver"));
+        if let Some(claim) = claim {
+            let pause = i64::try_from(DEPENDENCY_PAUSE.as_millis()).unwrap_or(i64::MAX);
+            let at = Time(self.keep.now().saturating_add(pause));
+            let error = delivery.error.clone().unwrap_or_default();
+            delivery.pending = self.settle(&claim, Settlement::Retry { at, error }, claim.attempts);
+        }
+        Some(delivery)
+    }
+
+    /// Names of the instances that `instance` comes after.
+    fn before(&self, instance: &Instance) -> Vec<String> {
+        let of_plugin = |other: &&Arc<Instance>| instance.depends_on.contains(&other.plugin);
+        let depended = self.waves.iter().flatten().filter(of_plugin);
+        let depended = depended.map(|other| other.name.clone());
+        depended.chain(instance.settings.after.iter().cloned()).collect()
+    }
+
+    fn settle(&self, claim: &Claimed, settlement: Settlement, attempts: u32) -> bool {
+        let settled = self.keep.with(|store, now| store.settle(claim, settlement, attempts, now));
+        matches!(settled, Some(Ok(true)))
+    }
+}
+
+/// What is told of a delivery whose thread did not come back.
+fn lost(instance: &Instance, job: &Job, pending: bool) -> Delivery {
+    let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Hung);
+    delivery.required = instance.settings.required;
+    (delivery.pending, delivery.attempts) = (pending, job.attempts + 1);
+    delivery.idempotency_key = Some(job.idempotency_key.clone());
+    delivery.error = Some("the run was asked to end before it returned".to_owned());
+    delivery
+}
+
+/// What a thread needs to do the work of one instance.
+struct Hand {
+    instance: Arc<Instance>,
+    keep: Arc<Keep>,
+    stop: Stop,
+}
+
+impl Hand {
+    fn does(&self, work: Work) -> Done {
+        let mut done = Done::default();
+        for (job, claim) in work.earlier {
+            let run = job.report.run.id;
+            let delivery = self.deliver(&job, Some(&claim), &mut done).delivery;
+            done.earlier.push(Resumed { run, delivery });
+        }
+        if let Some((job, claim)) = work.now {
+            done.now = Some(self.deliver(&job, claim.as_ref(), &mut done));
+        }
+        done
+    }
+
+    fn deliver(&self, job: &Job, claim: Option<&Claimed>, done: &mut Done) -> Ended {
+        let ended = attempt::deliver(&self.instance, job, &self.keep, &self.stop);
+        let Some(claim) = claim else { return ended };
+        let Ended { delivery, next, .. } = &ended;
+        let error = delivery.error.clone().unwrap_or_default();
+        let note = delivery.note.clone();
+        let settlement = match next {
+            Next::Done if delivery.status == DeliveryStatus::Skipped => Settlement::Skipped { note },
+            Next::Done => Settlement::Delivered { note },
+            Next::Again(at) => Settlement::Retry { at: Time(*at), error },
+            Next::GiveUp => Settlement::Dead { error },
+        };
+        let attempts = delivery.attempts;
+        let name = &self.instance.name;
+        match self.keep.with(|store, now| store.settle(claim, settlement, attempts, now)) {
+            Some(Ok(false)) => {
+                let warning = format!("`{name}`: its lease ran out; another process delivers it again, with the same key");
+                done.complaints.push(warning);
+            }
+            Some(Err(error)) => {
+                let warning = format!("`{name}`: how it ended could not be stored, so it may be delivered again, with the same key: {error}");
+                done.complaints.push(warning);
+            }
+            _ => {}
+        }
+        ended
+    }
+}
+
+/// The same for every delivery of one run to one instance, on whatever machine.
+pub fn idempotency_key(run: Uuid, instance: &str) -> String {
+    Uuid::new_v5(&run, instance.as_bytes()).to_string()
+}

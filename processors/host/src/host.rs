@@ -1,0 +1,257 @@
+//! The processors of a suite, from their configuration to their end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use veracity_processor::{ConfigError, Delivery, FieldError, Health, Report};
+
+use crate::attempt::clean;
+use crate::configuration::{Configuration, Prepared};
+use crate::dispatch::{Dispatch, Resumed};
+use crate::instance::Instance;
+use crate::isolation::Fault;
+use crate::keep::Keep;
+use crate::registry::Broken;
+use crate::stop::Stop;
+use crate::store::{Spool, Store};
+
+/// The longest that startup or shutdown of a processor may take.
+pub const LIFECYCLE_LIMIT: Duration = Duration::from_secs(30);
+/// The longest that a health check may take.
+pub const HEALTH_LIMIT: Duration = Duration::from_secs(5);
+
+/// The processors of a suite.
+///
+/// [`Host::prepare`] checks everything and touches nothing, [`Host::start`] starts the
+/// processors beside the run, [`Host::deliver`] carries the report to them,
+/// [`Host::shutdown`] ends them. Nothing a processor does reaches the caller but as text in
+/// a [`Delivery`].
+#[derive(Debug)]
+pub struct Host {
+    configuration: Configuration,
+    waves: Arc<Vec<Vec<Arc<Instance>>>>,
+    broken: Vec<Broken>,
+    keep: Arc<Keep>,
+    /// Why the store cannot be used, if there should be one.
+    store_error: Option<String>,
+    stop: Stop,
+    starting: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Default)]
+pub struct Delivered {
+    /// At each instance, in the order they got it.
+    pub deliveries: Vec<Delivery>,
+    /// What became of reports of earlier runs that were still to be delivered.
+    pub resumed: Vec<Resumed>,
+    /// What else is worth knowing.
+    pub warnings: Vec<String>,
+    /// Whether the store, which should be there, could not be used.
+    pub store_failed: bool,
+}
+
+impl Delivered {
+    /// Whether everything that was required was delivered and stored.
+    pub fn is_complete(&self) -> bool {
+        let lost = |delivery: &Delivery| delivery.required && !delivery.status.is_settled();
+        !self.store_failed && !self.deliveries.iter().any(lost)
+    }
+}
+
+/// How an instance is.
+#[derive(Debug, Clone)]
+pub struct InstanceHealth {
+    /// The name it is configured under.
+    pub instance: String,
+    /// The name of its plugin.
+    pub plugin: String,
+    /// How it is; an error counts as unhealthy. `None` if it is disabled.
+    pub health: Option<Health>,
+}
+
+impl Host {
+    /// Checks `configuration` and makes its processors ready to be started. Nothing is
+    /// opened but the plugin directories.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the processors' configuration; the first part of each
+    /// path is the name of an instance.
+    pub fn prepare(configuration: Configuration) -> Result<Self, ConfigError> {
+        let wrong = |error: crate::PluginError| ConfigError(vec![FieldError::new("", error.to_string())]);
+        let registry = configuration.registry().map_err(wrong)?;
+        let Prepared { waves, broken } = configuration.prepare(&registry)?;
+        let waves = waves.into_iter();
+        let waves = waves.map(|wave| wave.into_iter().map(Arc::new).collect());
+        Ok(Self {
+            configuration,
+            waves: Arc::new(waves.collect()),
+            broken,
+            keep: Arc::new(Keep::in_memory()),
+            store_error: None,
+            stop: Stop::default(),
+            starting: Mutex::default(),
+        })
+    }
+
+    /// Opens the store, if the suite names one, and takes up what was spooled when it could
+    /// not be reached. If it cannot be opened, reports are spooled.
+    pub fn open_store(&mut self) {
+        let Some(url) = self.configuration.store.clone() else {
+            return;
+        };
+        let base = self.configuration.base.clone();
+        match Keep::open(|| async move { Store::open(url.expose(), &base).await }) {
+            Ok(keep) => self.keep = Arc::new(keep),
+            Err(error) => self.store_error = Some(error.to_string()),
+        }
+    }
+
+    /// Whether there are no processors and no store, so that there is nothing to be done.
+    pub fn is_idle(&self) -> bool {
+        self.waves.is_empty() && self.configuration.store.is_none()
+    }
+
+    /// What can be used to ask it to come to an end.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// What it remembers.
+    pub fn keep(&self) -> &Keep {
+        &self.keep
+    }
+
+    /// The instances, in the order they get reports.
+    pub fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.waves.iter().flatten()
+    }
+
+    /// Plugins that were found but cannot be used.
+    pub fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+
+    /// Starts the processors, wave by wave, without waiting for them. One that cannot be
+    /// started is tried again when it gets a report.
+    pub fn start(&self) {
+        let (waves, stop) = (Arc::clone(&self.waves), self.stop.clone());
+        let start = move || {
+            for wave in waves.iter() {
+                each(wave, |instance| {
+                    if instance.disabled.is_none() {
+                        // What went wrong is told when a report is to be delivered.
+                        let _ = instance.start(stop.cut(LIFECYCLE_LIMIT));
+                    }
+                });
+            }
+        };
+        let thread = std::thread::Builder::new().name("veracity-host".to_owned());
+        // Without the thread they are started when they get a report.
+        let handle = thread.spawn(start).ok();
+        *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = handle;
+    }
+
+    fn wait_for_start(&self) {
+        let handle = self.starting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle {
+            // It catches what processors do; if it panicked itself, they start later.
+            let _ = handle.join();
+        }
+    }
+
+    /// Carries `report` to the processors and returns what became of it. Blocks until each
+    /// has it or has failed; results and verdict of `report` stay as they are.
+    ///
+    /// With a store, the report and what is to be delivered are stored first, and what is
+    /// left of earlier runs of the suite is delivered too.
+    pub fn deliver(&self, report: &Report) -> Delivered {
+        self.wait_for_start();
+        let mut delivered = self.dispatch().deliver(report, self.store_error.as_deref());
+        for broken in &self.broken {
+            let warning = format!("plugin `{}` of `{}` is broken: {}", broken.name, broken.origin, broken.message);
+            delivered.warnings.push(warning);
+        }
+        delivered
+    }
+
+    /// Delivers what is left of earlier runs of the suite, if it is due.
+    pub fn resume(&self) -> Delivered {
+        self.wait_for_start();
+        self.dispatch().resume(self.store_error.as_deref())
+    }
+
+    fn dispatch(&self) -> Dispatch {
+        Dispatch {
+            suite: self.configuration.suite.clone(),
+            origin: self.configuration.origin.clone(),
+            waves: Arc::clone(&self.waves),
+            keep: Arc::clone(&self.keep),
+            stop: self.stop.clone(),
+            spool: self.configuration.store.is_some().then(|| Spool::new(&self.configuration.spool)),
+        }
+    }
+
+    /// How each instance is; all are asked at the same time.
+    pub fn health(&self) -> Vec<InstanceHealth> {
+        self.wait_for_start();
+        let all: Vec<Arc<Instance>> = self.instances().cloned().collect();
+        each(&all, |instance| {
+            let asked = || {
+                instance.start(HEALTH_LIMIT)?;
+                instance.health(HEALTH_LIMIT)
+            };
+            let health = instance.disabled.is_none().then(|| match asked() {
+                Ok(mut health) => {
+                    health.detail = health.detail.map(|text| clean(instance, &text));
+                    health
+                }
+                Err(fault) => Health::unhealthy(clean(instance, &fault.to_string())),
+            });
+            InstanceHealth {
+                instance: instance.name.clone(),
+                plugin: instance.plugin.clone(),
+                health,
+            }
+        })
+    }
+
+    /// Ends the processors, the last ones first. Returns what did not end well.
+    pub fn shutdown(&self) -> Vec<String> {
+        self.wait_for_start();
+        let mut warnings = Vec::new();
+        for wave in self.waves.iter().rev() {
+            let ended = each(wave, |instance| {
+                let ended = instance.end(self.stop.cut(LIFECYCLE_LIMIT));
+                ended.err().map(|fault: Fault| {
+                    let fault = clean(instance, &fault.to_string());
+                    format!("processor `{}` did not end well: {fault}", instance.name)
+                })
+            });
+            warnings.extend(ended.into_iter().flatten());
+        }
+        warnings.extend(self.keep.complaints());
+        warnings
+    }
+}
+
+/// What `work` gives for each of `instances`, each on a thread of its own.
+fn each<T: Send>(
+    instances: &[Arc<Instance>],
+    work: impl Fn(&Instance) -> T + Sync,
+) -> Vec<T> {
+    if let [one] = instances {
+        return vec![work(one)];
+    }
+    std::thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = instances
+            .iter()
+            .map(|instance| scope.spawn(move || work(instance)))
+            .collect();
+        let done = threads.into_iter().filter_map(|thread| thread.join().ok());
+        done.collect()
+    })
+}

@@ -1,0 +1,272 @@
+//! A configured processor.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use veracity_processor::{
+    Capability, ConfigError, FieldError, Health, Kind, Plugin, PluginInfo, Report,
+};
+
+use crate::error::PluginError;
+use crate::fields;
+use crate::isolation::{Attempt, Call, Child, Fault, Isolated, Thread, once, worker};
+use crate::paths;
+use crate::redact::{Redactor, secrets_in};
+use crate::registry::{Entry, Registry, Source};
+use crate::settings::{Isolation, Settings};
+
+/// The longest that a processor may take to be built.
+const BUILD_LIMIT: Duration = Duration::from_secs(10);
+
+/// A configured processor.
+pub struct Instance {
+    /// The name it is configured under.
+    pub name: String,
+    /// The name of its plugin.
+    pub plugin: String,
+    /// The settings that every processor has.
+    pub settings: Settings,
+    /// Plugins that must be configured too, and come before it.
+    pub depends_on: Vec<String>,
+    /// What its plugin needs beyond the ordinary.
+    pub capabilities: Vec<Capability>,
+    /// Its own configuration, defaults filled in.
+    pub config: Value,
+    /// Strikes its secrets out.
+    pub redactor: Redactor,
+    /// Why it is not used, if somebody switched it off.
+    pub disabled: Option<String>,
+    guarded: Result<Box<dyn Isolated>, String>,
+    started: Mutex<Started>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Started {
+    Not,
+    Yes,
+    /// It shall not be started any more.
+    Ended,
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("name", &self.name)
+            .field("plugin", &self.plugin)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an instance is made of.
+#[derive(Debug)]
+pub struct Given<'g> {
+    /// The name it is configured under.
+    pub name: &'g str,
+    /// What stands there; nothing at all is no settings.
+    pub config: Value,
+    /// The folder that relative paths are relative to.
+    pub base: &'g Path,
+    /// Secrets of the whole suite, to be struck out as well.
+    pub secrets: &'g [String],
+}
+
+impl Instance {
+    /// The instance of `given`. A plugin that is there but cannot be used makes an instance
+    /// that fails when it is called.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the configuration; paths are within it.
+    pub fn new(registry: &Registry, given: Given<'_>) -> Result<Self, Vec<FieldError>> {
+        let Given { name, config, base, secrets } = given;
+        let config = match config {
+            Value::Object(fields) => fields,
+            Value::Null => Map::new(),
+            _ => return Err(vec![FieldError::new("", "expected a mapping of settings")]),
+        };
+        let (common, own) = Settings::split(config);
+        let mut errors = fields::check(&Settings::schema(), &Value::Object(common.clone()), &[]);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let settings = Settings::read(&common)?;
+        let plugin = settings.plugin.as_deref().unwrap_or(name).to_owned();
+        let use_path = if settings.plugin.is_some() { "/use" } else { "" };
+        let mut instance = Self {
+            name: name.to_owned(),
+            plugin,
+            depends_on: Vec::new(),
+            settings,
+            capabilities: Vec::new(),
+            config: Value::Null,
+            redactor: Redactor::new(secrets.iter().cloned()),
+            disabled: None,
+            guarded: Err(String::new()),
+            started: Mutex::new(Started::Not),
+        };
+        let found = registry.get(Kind::Processor, &instance.plugin).and_then(|entry| {
+            let info = entry.info()?.clone();
+            Ok((entry, info))
+        });
+        let (entry, info) = match found {
+            Ok(found) => found,
+            Err(error @ PluginError::NotFound { .. }) => {
+                return Err(vec![FieldError::new(use_path, error.to_string())]);
+            }
+            Err(error) => {
+                instance.guarded = Err(error.to_string());
+                return Ok(instance);
+            }
+        };
+        if !entry.is_enabled() {
+            instance.disabled = Some(format!("processor `{}` is disabled", instance.plugin));
+        } else if !instance.settings.enabled {
+            instance.disabled = Some("`enabled` is false".to_owned());
+        }
+        instance.capabilities = info.capabilities.clone();
+        instance.depends_on = info.depends_on.clone();
+        let schema = Settings::schema();
+        let common = schema["properties"].as_object().into_iter().flatten();
+        let common: Vec<&str> = common.map(|(name, _)| name.as_str()).collect();
+        let mut config = filled(own, &info.default_config);
+        errors = fields::check(&info.config_schema, &config, &common);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        paths::resolve(&info.config_schema, &mut config, base);
+        let secrets = secrets.iter().cloned();
+        let secrets = secrets.chain(secrets_in(&info.config_schema, &config));
+        instance.redactor = Redactor::new(secrets);
+        instance.config = config;
+        instance.guarded = instance.guard(&entry, &info)?;
+        Ok(instance)
+    }
+
+    fn guard(
+        &self,
+        entry: &Entry,
+        info: &PluginInfo,
+    ) -> Result<Result<Box<dyn Isolated>, String>, Vec<FieldError>> {
+        let limit = self.settings.memory_limit;
+        match &entry.source {
+            Source::Executable(manifest) => {
+                let program = Program::new(&manifest.command, &manifest.folder);
+                let has_health = info.capabilities.contains(&Capability::Health);
+                let child = Child::new(&self.name, program, self.config.clone(), has_health);
+                Ok(Ok(Box::new(child)))
+            }
+            Source::Linked(_) if self.settings.isolation == Isolation::Process => {
+                if !worker::is_available() {
+                    let message = "this program cannot start itself as a worker: its `main` has to call `veracity_host::isolation::worker::serve_if_worker()` first";
+                    return Err(vec![FieldError::new("/isolation", message)]);
+                }
+                let worker = worker::worker(&self.name, &self.plugin, self.config.clone(), limit);
+                Ok(worker.map(|child| Box::new(child) as Box<dyn Isolated>))
+            }
+            Source::Linked(plugin) => {
+                let plugin: &'static Plugin = plugin;
+                match check_build(plugin, &self.config) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Err(self.without_secrets(error)),
+                    Err(fault) => return Ok(Err(format!("it cannot be built: {fault}"))),
+                }
+                let config = self.config.clone();
+                let thread = Thread::new(&self.name, move || plugin.build_processor(config));
+                Ok(Ok(Box::new(thread)))
+            }
+        }
+    }
+
+    fn without_secrets(&self, error: ConfigError) -> Vec<FieldError> {
+        let mut errors = error.0;
+        for error in &mut errors {
+            error.message = self.redactor.redact(&error.message);
+        }
+        errors
+    }
+
+    /// Starts it, if it is not started yet.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be started; the next call tries again.
+    pub fn start(&self, limit: Duration) -> Result<(), Fault> {
+        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        match *started {
+            Started::Yes => return Ok(()),
+            Started::Ended => {
+                let message = "it was shut down".to_owned();
+                return Err(Fault::Unavailable { message });
+            }
+            Started::Not => {}
+        }
+        self.guarded()?.startup(limit)?;
+        *started = Started::Yes;
+        Ok(())
+    }
+
+    /// Hands it a report.
+    pub fn process(&self, report: Arc<Report>, call: Call, limit: Duration) -> Attempt {
+        match self.guarded() {
+            Ok(guarded) => guarded.process(report, call, limit),
+            Err(fault) => Attempt {
+                result: Err(fault),
+                state: None,
+                stderr: None,
+            },
+        }
+    }
+
+    /// Whether it could deliver.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not say.
+    pub fn health(&self, limit: Duration) -> Result<Health, Fault> {
+        self.guarded()?.health(limit)
+    }
+
+    /// Ends it, if it was started.
+    ///
+    /// # Errors
+    ///
+    /// Why it did not end well.
+    pub fn end(&self, limit: Duration) -> Result<(), Fault> {
+        let before = {
+            let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *started, Started::Ended)
+        };
+        if before == Started::Yes {
+            self.guarded()?.shutdown(limit)?;
+        }
+        Ok(())
+    }
+
+    fn guarded(&self) -> Result<&dyn Isolated, Fault> {
+        match &self.guarded {
+            Ok(guarded) => Ok(&**guarded),
+            Err(message) => Err(Fault::Unavailable {
+                message: message.clone(),
+            }),
+        }
+    }
+}
+
+/// `own` with the values of `defaults` where it has none.
+fn filled(own: Map<String, Value>, defaults: &Value) -> Value {
+    let mut config = defaults.as_object().cloned().unwrap_or_default();
+    config.extend(own);
+    Value::Object(config)
+}
+
+/// Builds a processor to see whether its configuration can be used, and drops it; where a
+/// panic or a hang does no harm.
+fn check_build(plugin: &'static Plugin, config: &Value) -> Result<Result<(), ConfigError>, Fault> {
+    let config = config.clone();
+    once(plugin.name(), BUILD_LIMIT, move || {
+        plugin.build_processor(config).map(drop)
+    })
+}
