@@ -12,17 +12,17 @@ use crate::{Database, Dialect, SqlError, SqlErrorKind};
 
 /// One step from an older schema to a newer one.
 #[derive(Debug, Clone, Copy)]
-pub struct Migration {
+pub struct Migration<'a> {
     /// Its number; they grow from migration to migration, and are never given twice.
     pub version: i64,
     /// What it does, in a few words.
-    pub name: &'static str,
+    pub name: &'a str,
     /// Its statements, in the words of [`Dialect::ddl`].
     ///
     /// MySQL has no transactions around them: a statement may run again if the process
     /// was killed after it. There "exists already" (tables, columns, indexes) then counts
     /// as done; a statement that changes rows must bear to run twice.
-    pub statements: &'static [&'static str],
+    pub statements: &'a [&'a str],
 }
 
 /// How long one process waits for another's migration, in seconds.
@@ -40,7 +40,7 @@ const PATIENCE_S: u32 = 60;
 pub async fn migrate(
     database: &Database,
     name: &str,
-    migrations: &[Migration],
+    migrations: &[Migration<'_>],
 ) -> Result<i64, SqlError> {
     debug_assert!(migrations.is_sorted_by(|a, b| a.version < b.version));
     let schema = Schema {
@@ -59,7 +59,7 @@ pub async fn migrate(
 struct Schema<'a> {
     dialect: Dialect,
     name: &'a str,
-    migrations: &'a [Migration],
+    migrations: &'a [Migration<'a>],
 }
 
 impl Schema<'_> {
@@ -178,7 +178,7 @@ impl Schema<'_> {
     }
 
     /// The migration after `applied`, if there is one.
-    fn next(&self, applied: i64) -> Result<Option<&Migration>, SqlError> {
+    fn next(&self, applied: i64) -> Result<Option<&Migration<'_>>, SqlError> {
         if applied > self.known() {
             return Err(SqlError::new(
                 SqlErrorKind::Configuration,
@@ -198,7 +198,7 @@ impl Schema<'_> {
     async fn apply(
         &self,
         connection: &mut AnyConnection,
-        migration: &Migration,
+        migration: &Migration<'_>,
         statement: &str,
     ) -> Result<(), SqlError> {
         let applied = sqlx::raw_sql(AssertSqlSafe(self.dialect.ddl(statement)))
@@ -214,14 +214,14 @@ impl Schema<'_> {
     async fn begun(
         &self,
         connection: &mut AnyConnection,
-        migration: &Migration,
+        migration: &Migration<'_>,
     ) -> Result<(), SqlError> {
         self.query(format!(
             "insert into {} (version, name, finished) values (?, ?, 0)",
             self.table()
         ))
         .bind(migration.version)
-        .bind(migration.name)
+        .bind(migration.name.to_owned())
         .execute(connection)
         .await?;
         Ok(())
@@ -230,7 +230,7 @@ impl Schema<'_> {
     async fn finished(
         &self,
         connection: &mut AnyConnection,
-        migration: &Migration,
+        migration: &Migration<'_>,
     ) -> Result<(), SqlError> {
         self.query(format!(
             "update {} set finished = 1 where version = ?",
