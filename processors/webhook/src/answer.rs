@@ -53,19 +53,13 @@ impl Answer {
         })
     }
 
-    /// The path may hold a secret, so that only the host is named.
+    /// The path may hold a secret, so that it is not named.
     fn redirected(&self, url: &Url) -> ProcessorError {
         let target = self.location.as_ref().and_then(|to| url.join(to).ok());
-        let to = match target.as_ref().and_then(|to| Some((to, to.host_str()?))) {
-            Some((to, _)) if to.origin() == url.origin() => " to another path".to_owned(),
-            Some((to, host)) if Some(host) == url.host_str() => {
-                format!(" to `{}` of the same host", to.scheme())
-            }
-            Some((to, host)) => match to.port() {
-                Some(port) => format!(" to `{host}:{port}`"),
-                None => format!(" to `{host}`"),
-            },
-            None => String::new(),
+        let to = match target.map(|to| to.origin()) {
+            Some(origin) if origin == url.origin() => " to another path".to_owned(),
+            Some(origin) if origin.is_tuple() => format!(" to `{}`", origin.ascii_serialization()),
+            _ => String::new(),
         };
         ProcessorError::permanent(format!(
             "answered {}, a redirect{to}, which is not followed; put the new address into `url`",
@@ -215,17 +209,17 @@ mod tests {
             (
                 "another host",
                 "https://new.example.org/s3cret?token=x",
-                "a redirect to `new.example.org`,",
+                "a redirect to `https://new.example.org`,",
             ),
             (
                 "another port",
                 "https://new.example.org:8443/x",
-                "a redirect to `new.example.org:8443`,",
+                "a redirect to `https://new.example.org:8443`,",
             ),
             (
                 "another scheme",
                 "http://hooks.example.org/x",
-                "a redirect to `http` of the same host,",
+                "a redirect to `http://hooks.example.org`,",
             ),
             (
                 "another path",
@@ -235,7 +229,7 @@ mod tests {
             (
                 "credentials",
                 "https://me:pw@new.example.org/",
-                "a redirect to `new.example.org`,",
+                "a redirect to `https://new.example.org`,",
             ),
             ("no address", "https://", "a redirect,"),
         ];

@@ -1,5 +1,7 @@
 //! Strikes secrets out of what others say.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use url::Url;
 
 /// Shorter texts are no secrets, and striking them out would leave nothing to read.
@@ -21,6 +23,11 @@ impl Redaction {
         ];
         texts.extend(url.path().split('/').map(str::to_owned));
         texts.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        // The form in which user name and password are sent.
+        let pair = [url.username(), url.password().unwrap_or_default()].map(decode);
+        if pair != ["", ""] {
+            texts.push(STANDARD.encode(pair.join(":")));
+        }
         for secret in secrets {
             texts.push(secret.to_owned());
             // `Bearer <token>` may be quoted without its first word.

@@ -125,3 +125,23 @@ fn root(error: &(dyn Error + 'static)) -> String {
     }
     innermost.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Past the check of the settings, as a name would get that leads to a private address.
+    #[tokio::test]
+    async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = Url::parse(&format!("http://localhost:{port}/")).unwrap();
+        let client = client(&url, false, None).unwrap();
+        let error = fault(client.post(url).send().await.unwrap_err());
+        assert!(!error.is_retryable(), "{error}");
+        assert!(error.message().contains("a loopback address"), "{error}");
+        let second = std::time::Duration::from_secs(1);
+        let connected = tokio::time::timeout(second, listener.accept()).await;
+        assert!(connected.is_err(), "somebody connected");
+    }
+}
