@@ -42,6 +42,7 @@ pub struct Settings {
     /// File with certificates (PEM) of authorities that are trusted beside those of the
     /// system.
     #[serde(default)]
+    #[schemars(extend("format" = "path"))]
     pub tls_ca_file: Option<PathBuf>,
     /// The most bytes a body may have, at least 4096. Results are left out of a report
     /// that is larger: passed ones first.
@@ -128,6 +129,24 @@ mod tests {
     use serde_json::{from_value, json};
 
     use super::*;
+
+    /// The host reads from the schema what to strike out, which paths to complete, and
+    /// the defaults.
+    #[test]
+    fn the_schema_tells_secrets_paths_and_defaults() {
+        let schema = schemars::schema_for!(Settings).to_value();
+        let at = |pointer: &str| schema.pointer(pointer).unwrap_or(&Value::Null).clone();
+        assert_eq!(at("/properties/url/writeOnly"), json!(true));
+        let header = at("/properties/headers/additionalProperties/writeOnly");
+        assert_eq!(header, json!(true));
+        let keys = "/$defs/Secrets/anyOf";
+        assert_eq!(at(&format!("{keys}/0/writeOnly")), json!(true));
+        assert_eq!(at(&format!("{keys}/1/items/writeOnly")), json!(true));
+        assert_eq!(at("/properties/tls_ca_file/format"), json!("path"));
+        assert_eq!(at("/properties/max_bytes/default"), json!(256 * 1024));
+        assert_eq!(at("/properties/format/default"), json!("report"));
+        assert_eq!(at("/properties/method/default"), json!("POST"));
+    }
 
     #[test]
     fn an_answer_is_compared_with_what_was_expected() {
