@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use veracity_processor::{Delivery, DeliveryStatus, OutcomeStatus, ProcessorError, Report, printable};
+use veracity_processor::{
+    Delivery, DeliveryStatus, OutcomeStatus, ProcessorError, Report, printable,
+};
 
 use crate::backoff;
 use crate::breaker::Permission;
@@ -74,14 +76,18 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop) -> Ende
                 delivery.status = DeliveryStatus::BreakerOpen;
                 if delivery.error.is_none() {
                     let seconds = (until - now).max(0) / 1000;
-                    let error = format!("it failed too often lately; it is left alone for another {seconds} s");
+                    let error = format!(
+                        "it failed too often lately; it is left alone for another {seconds} s"
+                    );
                     delivery.error = Some(error);
                 }
                 break (Next::Again(until), None);
             }
         }
         if limit.is_zero() {
-            delivery.error.get_or_insert("the run was asked to end".to_owned());
+            delivery
+                .error
+                .get_or_insert("the run was asked to end".to_owned());
             break (Next::Again(now), None);
         }
         tried += 1;
@@ -127,7 +133,8 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop) -> Ende
             _ => None,
         };
         let wait = backoff::wait(delivery.attempts, asked, fastrand::f64());
-        let again = Next::Again(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
+        let again =
+            Next::Again(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
         let worth_it = job.insist
             && tried <= instance.settings.retries
             && matches!(fault, Fault::Failed(_) | Fault::Crashed { .. });
@@ -183,7 +190,9 @@ fn attempt(instance: &Instance, job: &Job, keep: &Keep, number: u32, limit: Dura
 fn save_state(instance: &Instance, job: &Job, keep: &Keep, attempt: &Attempt) -> Option<String> {
     let state = attempt.state.clone()?;
     let saved = keep.save_state(&job.report.run.suite, &instance.name, state);
-    saved.err().map(|error| format!("its state was not kept: {error}"))
+    saved
+        .err()
+        .map(|error| format!("its state was not kept: {error}"))
 }
 
 fn status_of(fault: &Fault) -> DeliveryStatus {

@@ -85,15 +85,17 @@ impl Configuration {
                 secrets: &self.secrets,
             };
             match Instance::new(registry, given) {
-                Ok(mut instance) => {
+                Ok(instance) => {
                     if self.disabled.contains(name) {
-                        instance.disabled = Some(format!("`{name}` is disabled"));
+                        instance.disable(format!("`{name}` is disabled"));
                     }
                     instances.insert(name.clone(), instance);
                 }
-                Err(wrong) => errors.extend(wrong.into_iter().map(|error| {
-                    FieldError::new(format!("{at}{}", error.path), error.message)
-                })),
+                Err(wrong) => errors.extend(
+                    wrong
+                        .into_iter()
+                        .map(|error| FieldError::new(format!("{at}{}", error.path), error.message)),
+                ),
             }
         }
         if !errors.is_empty() {

@@ -69,14 +69,20 @@ impl Dispatch {
             let name = instance.name.as_str();
             let skip = |status, reason: &str| {
                 let mut delivery = Delivery::new(name, status);
-                (delivery.note, delivery.required) = (Some(reason.to_owned()), instance.settings.required);
+                (delivery.note, delivery.required) =
+                    (Some(reason.to_owned()), instance.settings.required);
                 delivery
             };
-            if let Some(reason) = &instance.disabled {
+            if let Some(reason) = instance.disabled() {
                 skipped.insert(name, skip(DeliveryStatus::Disabled, reason));
                 continue;
             }
-            match view(report, previous.as_ref(), &instance.settings, &instance.capabilities) {
+            match view(
+                report,
+                previous.as_ref(),
+                &instance.settings,
+                &instance.capabilities,
+            ) {
                 View::Nothing(reason) => {
                     skipped.insert(name, skip(DeliveryStatus::Skipped, &reason));
                 }
@@ -114,7 +120,10 @@ impl Dispatch {
                 work.entry(name.to_owned()).or_default().now = Some((job, claim));
             }
         }
-        let skipped = skipped.into_iter().map(|(name, skip)| (name.to_owned(), skip)).collect();
+        let skipped = skipped
+            .into_iter()
+            .map(|(name, skip)| (name.to_owned(), skip))
+            .collect();
         self.waves(work, skipped, &mut delivered);
         if unstored {
             self.keep_rest_in_spool(report, &mut delivered);
@@ -128,7 +137,9 @@ impl Dispatch {
         let mut delivered = Delivered::default();
         if let Some(error) = store_error {
             delivered.store_failed = true;
-            delivered.warnings.push(format!("the store cannot be opened: {error}"));
+            delivered
+                .warnings
+                .push(format!("the store cannot be opened: {error}"));
             return delivered;
         }
         self.drain_spool(&mut delivered);
@@ -147,10 +158,12 @@ impl Dispatch {
         if !instances.any(|instance| instance.settings.on == On::Change) {
             return None;
         }
-        match self.keep.with(|store, _| store.last_report(&self.suite, report.run.id))? {
+        match self.keep.with(|store, _| store.last_report(&report.run))? {
             Ok(previous) => previous,
             Err(error) => {
-                delivered.warnings.push(format!("the last report cannot be read: {error}"));
+                delivered
+                    .warnings
+                    .push(format!("the last report cannot be read: {error}"));
                 None
             }
         }
@@ -168,12 +181,19 @@ impl Dispatch {
         let Some(spool) = &self.spool else {
             return false;
         };
-        let new = self.new_deliveries(given.iter().map(|(name, (job, _))| (*name, &*job.idempotency_key)));
+        let new = self.new_deliveries(
+            given
+                .iter()
+                .map(|(name, (job, _))| (*name, &*job.idempotency_key)),
+        );
         let error = match store_error {
             Some(error) => error.to_owned(),
             None => {
                 self.drain_spool(delivered);
-                match self.keep.with(|store, now| store.record(report, &self.origin, &new, now)) {
+                match self
+                    .keep
+                    .with(|store, now| store.record(report, &self.origin, &new, now))
+                {
                     Some(Ok(())) => return false,
                     Some(Err(error)) => error.to_string(),
                     None => "it is not open".to_owned(),
@@ -190,7 +210,10 @@ impl Dispatch {
         true
     }
 
-    fn new_deliveries<'n>(&self, names: impl Iterator<Item = (&'n str, &'n str)>) -> Vec<NewDelivery> {
+    fn new_deliveries<'n>(
+        &self,
+        names: impl Iterator<Item = (&'n str, &'n str)>,
+    ) -> Vec<NewDelivery> {
         let new = names.filter_map(|(name, key)| {
             let instance = self.instance(name)?;
             Some(NewDelivery {
@@ -205,15 +228,18 @@ impl Dispatch {
     }
 
     fn instance(&self, name: &str) -> Option<&Arc<Instance>> {
-        self.waves.iter().flatten().find(|instance| instance.name == name)
+        self.waves
+            .iter()
+            .flatten()
+            .find(|instance| instance.name == name)
     }
 
     /// Takes what was spooled into the store.
     fn drain_spool(&self, delivered: &mut Delivered) {
         let Some(spool) = &self.spool else { return };
         match self.keep.with(|store, now| spool.drain(store, now)) {
-            Some(Ok(drained)) => delivered.warnings.extend(drained.damaged),
-            Some(Err(error)) => delivered.warnings.push(format!("reports in `{}` could not be stored: {error}", spool.folder().display())),
+            Some(Ok(drained)) => delivered.warnings.extend(drained.problems),
+            Some(Err(error)) => delivered.warnings.push(error.to_string()),
             None => {}
         }
     }
@@ -224,7 +250,10 @@ impl Dispatch {
         let mut rest = Vec::new();
         for delivery in &mut delivered.deliveries {
             let again = !delivery.status.is_settled()
-                && !matches!(delivery.status, DeliveryStatus::Dead | DeliveryStatus::Panicked);
+                && !matches!(
+                    delivery.status,
+                    DeliveryStatus::Dead | DeliveryStatus::Panicked
+                );
             if let (true, Some(key)) = (again, &delivery.idempotency_key) {
                 rest.push((delivery.processor.clone(), key.clone()));
                 delivery.pending = true;
@@ -233,18 +262,21 @@ impl Dispatch {
         let rest = rest.iter().map(|(name, key)| (name.as_str(), key.as_str()));
         let new = self.new_deliveries(rest);
         if let Err(error) = spool.write(report, &self.origin, &new) {
-            delivered.warnings.push(format!("what is left to be delivered could not be kept: {error}"));
+            delivered.warnings.push(format!(
+                "what is left to be delivered could not be kept: {error}"
+            ));
         }
     }
 
     /// Claims what is due for instances that can take it.
     fn claim(&self, delivered: &mut Delivered) -> Vec<Claimed> {
         let instances = self.waves.iter().flatten();
-        let able: Vec<&Arc<Instance>> = instances.filter(|one| one.disabled.is_none()).collect();
+        let able: Vec<&Arc<Instance>> = instances.filter(|one| one.disabled().is_none()).collect();
         if able.is_empty() {
             return Vec::new();
         }
-        let attempts = |instance: &Instance| instance.settings.time_limit * (instance.settings.retries + 1);
+        let attempts =
+            |instance: &Instance| instance.settings.time_limit * (instance.settings.retries + 1);
         let longest = able.iter().map(|instance| attempts(instance)).max();
         let lease = longest.unwrap_or_default() + PATIENCE + LEASE_MARGIN;
         let filter = Filter {
@@ -254,11 +286,16 @@ impl Dispatch {
             ..Filter::default()
         };
         let owner = Uuid::now_v7().to_string();
-        match self.keep.with(|store, now| store.claim(&filter, &owner, lease, now)) {
+        match self
+            .keep
+            .with(|store, now| store.claim(&filter, &owner, lease, now))
+        {
             Some(Ok(claims)) => claims,
             Some(Err(error)) => {
                 delivered.store_failed = true;
-                delivered.warnings.push(format!("deliveries could not be claimed: {error}"));
+                delivered
+                    .warnings
+                    .push(format!("deliveries could not be claimed: {error}"));
                 Vec::new()
             }
             None => Vec::new(),
@@ -266,7 +303,12 @@ impl Dispatch {
     }
 
     /// Makes `claim`, of an earlier run, work for its instance.
-    fn take_up(&self, claim: Claimed, work: &mut BTreeMap<String, Work>, delivered: &mut Delivered) {
+    fn take_up(
+        &self,
+        claim: Claimed,
+        work: &mut BTreeMap<String, Work>,
+        delivered: &mut Delivered,
+    ) {
         let Some(instance) = self.instance(&claim.processor) else {
             return;
         };
@@ -274,7 +316,9 @@ impl Dispatch {
             Some(Ok(Some(report))) => report,
             Some(Err(error)) => {
                 let run = claim.run_id;
-                delivered.warnings.push(format!("the report of run {run} cannot be read: {error}"));
+                delivered
+                    .warnings
+                    .push(format!("the report of run {run} cannot be read: {error}"));
                 return;
             }
             _ => return,
@@ -285,7 +329,11 @@ impl Dispatch {
         let report = match view(&report, None, &settings, &instance.capabilities) {
             View::Given(report) => *report,
             View::Nothing(reason) => {
-                self.settle(&claim, Settlement::Skipped { note: Some(reason) }, claim.attempts);
+                self.settle(
+                    &claim,
+                    Settlement::Skipped { note: Some(reason) },
+                    claim.attempts,
+                );
                 return;
             }
         };
@@ -295,7 +343,10 @@ impl Dispatch {
             attempts: claim.attempts,
             insist: false,
         };
-        work.entry(claim.processor.clone()).or_default().earlier.push((job, claim));
+        work.entry(claim.processor.clone())
+            .or_default()
+            .earlier
+            .push((job, claim));
     }
 
     /// Does `work` wave by wave; `skipped` is what was decided already.
@@ -319,13 +370,18 @@ impl Dispatch {
                 let Some(mut work) = work.remove(&instance.name) else {
                     continue;
                 };
-                if let Some(delivery) = self.withheld(instance, &mut work, said_stop.as_ref(), &unsettled) {
+                if let Some(delivery) =
+                    self.withheld(instance, &mut work, said_stop.as_ref(), &unsettled)
+                {
                     ended.insert(number, delivery);
                 }
                 if work.now.is_none() && work.earlier.is_empty() {
                     continue;
                 }
-                let lost = work.now.as_ref().map(|(job, claim)| lost(instance, job, claim.is_some()));
+                let lost = work
+                    .now
+                    .as_ref()
+                    .map(|(job, claim)| lost(instance, job, claim.is_some()));
                 waiting.insert(number, lost);
                 let hand = Hand {
                     instance: Arc::clone(instance),
@@ -423,11 +479,15 @@ impl Dispatch {
         let of_plugin = |other: &&Arc<Instance>| instance.depends_on.contains(&other.plugin);
         let depended = self.waves.iter().flatten().filter(of_plugin);
         let depended = depended.map(|other| other.name.clone());
-        depended.chain(instance.settings.after.iter().cloned()).collect()
+        depended
+            .chain(instance.settings.after.iter().cloned())
+            .collect()
     }
 
     fn settle(&self, claim: &Claimed, settlement: Settlement, attempts: u32) -> bool {
-        let settled = self.keep.with(|store, now| store.settle(claim, settlement, attempts, now));
+        let settled = self
+            .keep
+            .with(|store, now| store.settle(claim, settlement, attempts, now));
         matches!(settled, Some(Ok(true)))
     }
 }
@@ -470,20 +530,32 @@ impl Hand {
         let error = delivery.error.clone().unwrap_or_default();
         let note = delivery.note.clone();
         let settlement = match next {
-            Next::Done if delivery.status == DeliveryStatus::Skipped => Settlement::Skipped { note },
+            Next::Done if delivery.status == DeliveryStatus::Skipped => {
+                Settlement::Skipped { note }
+            }
             Next::Done => Settlement::Delivered { note },
-            Next::Again(at) => Settlement::Retry { at: Time(*at), error },
+            Next::Again(at) => Settlement::Retry {
+                at: Time(*at),
+                error,
+            },
             Next::GiveUp => Settlement::Dead { error },
         };
         let attempts = delivery.attempts;
         let name = &self.instance.name;
-        match self.keep.with(|store, now| store.settle(claim, settlement, attempts, now)) {
+        match self
+            .keep
+            .with(|store, now| store.settle(claim, settlement, attempts, now))
+        {
             Some(Ok(false)) => {
-                let warning = format!("`{name}`: its lease ran out; another process delivers it again, with the same key");
+                let warning = format!(
+                    "`{name}`: its lease ran out; another process delivers it again, with the same key"
+                );
                 done.complaints.push(warning);
             }
             Some(Err(error)) => {
-                let warning = format!("`{name}`: how it ended could not be stored, so it may be delivered again, with the same key: {error}");
+                let warning = format!(
+                    "`{name}`: how it ended could not be stored, so it may be delivered again, with the same key: {error}"
+                );
                 done.complaints.push(warning);
             }
             _ => {}

@@ -80,7 +80,8 @@ impl Host {
     /// Everything that is wrong with the processors' configuration; the first part of each
     /// path is the name of an instance.
     pub fn prepare(configuration: Configuration) -> Result<Self, ConfigError> {
-        let wrong = |error: crate::PluginError| ConfigError(vec![FieldError::new("", error.to_string())]);
+        let wrong =
+            |error: crate::PluginError| ConfigError(vec![FieldError::new("", error.to_string())]);
         let registry = configuration.registry().map_err(wrong)?;
         let Prepared { waves, broken } = configuration.prepare(&registry)?;
         let waves = waves.into_iter();
@@ -104,14 +105,48 @@ impl Host {
         };
         let base = self.configuration.base.clone();
         match Keep::open(|| async move { Store::open(url.expose(), &base).await }) {
-            Ok(keep) => self.keep = Arc::new(keep),
+            Ok(keep) => {
+                self.keep = Arc::new(keep);
+                self.disable_by_store();
+            }
             Err(error) => self.store_error = Some(error.to_string()),
         }
     }
 
+    fn disable_by_store(&mut self) {
+        match self.keep.with(|store, _| store.disabled()) {
+            Some(Ok(names)) => {
+                for instance in self.instances() {
+                    let names = names.iter();
+                    for name in
+                        names.filter(|name| [&instance.name, &instance.plugin].contains(name))
+                    {
+                        instance.disable(format!("`{name}` was disabled by a command"));
+                    }
+                }
+            }
+            Some(Err(error)) => self.store_error = Some(error.to_string()),
+            None => {}
+        }
+    }
+
+    /// Why the store cannot be used, if there should be one.
+    pub fn store_error(&self) -> Option<&str> {
+        self.store_error.as_deref()
+    }
+
+    /// Leaves out the instances that `unwanted` takes, as if they were not configured.
+    pub fn leave_out(&mut self, unwanted: impl Fn(&Instance) -> bool) {
+        let waves = self.waves.iter().map(|wave| {
+            let wave = wave.iter().filter(|instance| !unwanted(instance));
+            wave.cloned().collect()
+        });
+        self.waves = Arc::new(waves.collect());
+    }
+
     /// Whether there are no processors and no store, so that there is nothing to be done.
     pub fn is_idle(&self) -> bool {
-        self.waves.is_empty() && self.configuration.store.is_none()
+        self.instances().next().is_none() && self.configuration.store.is_none()
     }
 
     /// What can be used to ask it to come to an end.
@@ -141,7 +176,7 @@ impl Host {
         let start = move || {
             for wave in waves.iter() {
                 each(wave, |instance| {
-                    if instance.disabled.is_none() {
+                    if instance.disabled().is_none() {
                         // What went wrong is told when a report is to be delivered.
                         let _ = instance.start(stop.cut(LIFECYCLE_LIMIT));
                     }
@@ -155,7 +190,11 @@ impl Host {
     }
 
     fn wait_for_start(&self) {
-        let handle = self.starting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let handle = self
+            .starting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(handle) = handle {
             // It catches what processors do; if it panicked itself, they start later.
             let _ = handle.join();
@@ -171,7 +210,10 @@ impl Host {
         self.wait_for_start();
         let mut delivered = self.dispatch().deliver(report, self.store_error.as_deref());
         for broken in &self.broken {
-            let warning = format!("plugin `{}` of `{}` is broken: {}", broken.name, broken.origin, broken.message);
+            let warning = format!(
+                "plugin `{}` of `{}` is broken: {}",
+                broken.name, broken.origin, broken.message
+            );
             delivered.warnings.push(warning);
         }
         delivered
@@ -190,7 +232,11 @@ impl Host {
             waves: Arc::clone(&self.waves),
             keep: Arc::clone(&self.keep),
             stop: self.stop.clone(),
-            spool: self.configuration.store.is_some().then(|| Spool::new(&self.configuration.spool)),
+            spool: self
+                .configuration
+                .store
+                .is_some()
+                .then(|| Spool::new(&self.configuration.spool)),
         }
     }
 
@@ -203,7 +249,7 @@ impl Host {
                 instance.start(HEALTH_LIMIT)?;
                 instance.health(HEALTH_LIMIT)
             };
-            let health = instance.disabled.is_none().then(|| match asked() {
+            let health = instance.disabled().is_none().then(|| match asked() {
                 Ok(mut health) => {
                     health.detail = health.detail.map(|text| clean(instance, &text));
                     health
@@ -238,10 +284,7 @@ impl Host {
 }
 
 /// What `work` gives for each of `instances`, each on a thread of its own.
-fn each<T: Send>(
-    instances: &[Arc<Instance>],
-    work: impl Fn(&Instance) -> T + Sync,
-) -> Vec<T> {
+fn each<T: Send>(instances: &[Arc<Instance>], work: impl Fn(&Instance) -> T + Sync) -> Vec<T> {
     if let [one] = instances {
         return vec![work(one)];
     }

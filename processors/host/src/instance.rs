@@ -1,7 +1,7 @@
 //! A configured processor.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -11,7 +11,9 @@ use veracity_processor::{
 
 use crate::error::PluginError;
 use crate::fields;
-use crate::isolation::{Attempt, Call, Child, Fault, Isolated, Thread, once, worker};
+use crate::isolation::{
+    Attempt, Call, Child, Fault, Isolated, Program, Thread, once, worker,
+};
 use crate::paths;
 use crate::redact::{Redactor, secrets_in};
 use crate::registry::{Entry, Registry, Source};
@@ -36,8 +38,7 @@ pub struct Instance {
     pub config: Value,
     /// Strikes its secrets out.
     pub redactor: Redactor,
-    /// Why it is not used, if somebody switched it off.
-    pub disabled: Option<String>,
+    disabled: OnceLock<String>,
     guarded: Result<Box<dyn Isolated>, String>,
     started: Mutex<Started>,
 }
@@ -81,7 +82,12 @@ impl Instance {
     ///
     /// Everything that is wrong with the configuration; paths are within it.
     pub fn new(registry: &Registry, given: Given<'_>) -> Result<Self, Vec<FieldError>> {
-        let Given { name, config, base, secrets } = given;
+        let Given {
+            name,
+            config,
+            base,
+            secrets,
+        } = given;
         let config = match config {
             Value::Object(fields) => fields,
             Value::Null => Map::new(),
@@ -94,7 +100,11 @@ impl Instance {
         }
         let settings = Settings::read(&common)?;
         let plugin = settings.plugin.as_deref().unwrap_or(name).to_owned();
-        let use_path = if settings.plugin.is_some() { "/use" } else { "" };
+        let use_path = if settings.plugin.is_some() {
+            "/use"
+        } else {
+            ""
+        };
         let mut instance = Self {
             name: name.to_owned(),
             plugin,
@@ -103,14 +113,16 @@ impl Instance {
             capabilities: Vec::new(),
             config: Value::Null,
             redactor: Redactor::new(secrets.iter().cloned()),
-            disabled: None,
+            disabled: OnceLock::new(),
             guarded: Err(String::new()),
             started: Mutex::new(Started::Not),
         };
-        let found = registry.get(Kind::Processor, &instance.plugin).and_then(|entry| {
-            let info = entry.info()?.clone();
-            Ok((entry, info))
-        });
+        let found = registry
+            .get(Kind::Processor, &instance.plugin)
+            .and_then(|entry| {
+                let info = entry.info()?.clone();
+                Ok((entry, info))
+            });
         let (entry, info) = match found {
             Ok(found) => found,
             Err(error @ PluginError::NotFound { .. }) => {
@@ -122,9 +134,9 @@ impl Instance {
             }
         };
         if !entry.is_enabled() {
-            instance.disabled = Some(format!("processor `{}` is disabled", instance.plugin));
+            instance.disable(format!("processor `{}` is disabled", instance.plugin));
         } else if !instance.settings.enabled {
-            instance.disabled = Some("`enabled` is false".to_owned());
+            instance.disable("`enabled` is false");
         }
         instance.capabilities = info.capabilities.clone();
         instance.depends_on = info.depends_on.clone();
@@ -160,7 +172,7 @@ impl Instance {
             }
             Source::Linked(_) if self.settings.isolation == Isolation::Process => {
                 if !worker::is_available() {
-                    let message = "this program cannot start itself as a worker: its `main` has to call `veracity_host::isolation::worker::serve_if_worker()` first";
+                    let message = "this program cannot start itself as a worker: its `main` has to call `veracity_host::isolation::serve_if_worker()` first";
                     return Err(vec![FieldError::new("/isolation", message)]);
                 }
                 let worker = worker::worker(&self.name, &self.plugin, self.config.clone(), limit);
@@ -186,6 +198,17 @@ impl Instance {
             error.message = self.redactor.redact(&error.message);
         }
         errors
+    }
+
+    /// Switches it off; `reason` says who did, if it is the first.
+    pub fn disable(&self, reason: impl Into<String>) {
+        // The first reason stays.
+        let _ = self.disabled.set(reason.into());
+    }
+
+    /// Why it is not used, if somebody switched it off.
+    pub fn disabled(&self) -> Option<&str> {
+        self.disabled.get().map(String::as_str)
     }
 
     /// Starts it, if it is not started yet.

@@ -80,7 +80,9 @@ impl Keep {
     /// Milliseconds since the epoch.
     pub fn now(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        since.map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
     }
 
     /// What `operation` gives with the store; `None` without one.
@@ -151,7 +153,9 @@ impl Keep {
                 let values = &values;
                 async move {
                     let (version, _) = store.state(suite, instance).await?;
-                    store.save_state(suite, instance, version, values, now).await
+                    store
+                        .save_state(suite, instance, version, values, now)
+                        .await
                 }
             });
             match saved {
@@ -202,7 +206,8 @@ impl Keep {
         let before = stored.or_else(remembered).unwrap_or_default();
         let mut breaker = before;
         change(&mut breaker);
-        let untroubled = |breaker| matches!(breaker, Breaker::Closed { failures: 0 } | Breaker::Unknown);
+        let untroubled =
+            |breaker| matches!(breaker, Breaker::Closed { failures: 0 } | Breaker::Unknown);
         if breaker == before || (untroubled(breaker) && untroubled(before)) {
             return;
         }
@@ -219,7 +224,11 @@ impl Keep {
 fn breaker_key(instance: &Instance) -> String {
     let config = instance.config.to_string();
     let digest = Sha256::digest(config.as_bytes());
-    let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("{}:{hex}", instance.plugin)
 }
 

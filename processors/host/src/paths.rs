@@ -32,7 +32,11 @@ fn go(root: &Value, schema: &Value, config: &mut Value, base: &Path, depth: usiz
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
                 let own = &schema["properties"][name];
-                let schema = if own.is_null() { &schema["additionalProperties"] } else { own };
+                let schema = if own.is_null() {
+                    &schema["additionalProperties"]
+                } else {
+                    own
+                };
                 go(root, schema, value, base, depth + 1);
             }
         }
@@ -89,15 +93,33 @@ mod tests {
             "$defs": {"File": {"type": "string", "format": "path"}},
         });
         let cases = [
-            (json!({"path": "out.txt", "name": "x"}), json!({"path": "/s/out.txt", "name": "x"})),
+            (
+                json!({"path": "out.txt", "name": "x"}),
+                json!({"path": "/s/out.txt", "name": "x"}),
+            ),
             (json!({"path": "/out.txt"}), json!({"path": "/out.txt"})),
             (json!({"path": "-"}), json!({"path": "-"})),
             (json!({"ca": "ca.pem"}), json!({"ca": "/s/ca.pem"})),
-            (json!({"url": "sqlite://v.db?mode=rwc"}), json!({"url": "sqlite:///s/v.db?mode=rwc"})),
-            (json!({"url": "sqlite:///v.db"}), json!({"url": "sqlite:///v.db"})),
-            (json!({"url": "sqlite::memory:"}), json!({"url": "sqlite::memory:"})),
-            (json!({"url": "postgres://h/d"}), json!({"url": "postgres://h/d"})),
-            (json!({"files": ["a", "/b"]}), json!({"files": ["/s/a", "/b"]})),
+            (
+                json!({"url": "sqlite://v.db?mode=rwc"}),
+                json!({"url": "sqlite:///s/v.db?mode=rwc"}),
+            ),
+            (
+                json!({"url": "sqlite:///v.db"}),
+                json!({"url": "sqlite:///v.db"}),
+            ),
+            (
+                json!({"url": "sqlite::memory:"}),
+                json!({"url": "sqlite::memory:"}),
+            ),
+            (
+                json!({"url": "postgres://h/d"}),
+                json!({"url": "postgres://h/d"}),
+            ),
+            (
+                json!({"files": ["a", "/b"]}),
+                json!({"files": ["/s/a", "/b"]}),
+            ),
         ];
         for (mut config, expected) in cases {
             resolve(&schema, &mut config, Path::new("/s"));

@@ -4,21 +4,30 @@
 //! endless waits are survived and reported. A [`Child`] keeps a processor, linked or
 //! executable, in a process of its own: then also what ends or exhausts a process is.
 
+mod capture;
+mod child;
 mod exclusive;
 mod once;
 mod panics;
+mod process;
+mod protocol;
 mod resident;
 mod thread;
+mod watch;
+pub mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use veracity_processor::{Health, Outcome, ProcessorError, Report};
+use veracity_processor::{Config, Health, Outcome, ProcessorError, Report};
 
+pub use child::{Child, Program};
 pub use once::once;
 pub use thread::{MAX_ABANDONED, Thread, abandoned_threads};
+pub use watch::Snapshot;
+pub use worker::serve_if_worker;
 
 /// Why a call to a plugin gave no answer of its own.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,14 +110,13 @@ pub trait Isolated: Send + Sync {
     }
 }
 
-/// What a processor is told with a report. It has no `Debug`: the configuration may hold
-/// secrets.
-#[derive(Clone, Default)]
+/// What a processor is told with a report.
+#[derive(Debug, Clone, Default)]
 pub struct Call {
     /// The name it is configured under.
     pub instance: String,
     /// Its configuration, defaults filled in. A process got it when it started.
-    pub config: Value,
+    pub config: Config,
     /// Stays the same however often this report is delivered to this instance.
     pub idempotency_key: String,
     /// 1 for the first attempt.
