@@ -64,7 +64,9 @@ pub struct PluginInfo {
     pub requires_api: String,
     /// Plugins of the same kind that must be configured too, and come before it.
     pub depends_on: Vec<String>,
-    /// JSON Schema of its configuration.
+    /// JSON Schema of its configuration. The host makes texts of `format: path` absolute,
+    /// and SQLite URLs of `format: database-url`; they are relative to the suite file. Texts
+    /// that are `writeOnly` are secrets.
     pub config_schema: Value,
     /// The values of fields that are left out.
     pub default_config: Value,

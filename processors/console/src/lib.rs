@@ -7,16 +7,21 @@
 mod fit;
 mod line;
 mod outcome;
+mod processor;
 mod sections;
 mod table;
 mod value;
 
 use std::io::{self, Write};
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use veracity_processor::{Report, Status, Summary, Verdict};
 
 use crate::fit::fit;
 use crate::line::{Line, Tone};
+
+pub use crate::processor::{ConsoleProcessor, Settings};
 
 /// Renders reports as text.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +36,8 @@ pub struct Console {
 }
 
 /// How much of a report is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Verbosity {
     /// What was evaluated and did not pass, and the verdict.
     Quiet,

@@ -1,9 +1,13 @@
 //! A [`Report`] as JSON, for other programs.
 
+mod processor;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
 use veracity_processor::{Report, is_deceptive};
+
+pub use processor::{JsonProcessor, Settings};
 
 /// Renders reports as JSON, one value and one line break.
 ///
