@@ -72,7 +72,10 @@ fn is_cut(path: &Path) -> bool {
     let ragged = || {
         let mut header = [0; 18];
         let mut file = File::open(path).ok()?;
-        file.read_exact(&mut header).ok()?;
+        match file.read_exact(&mut header) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Some(true),
+            read => read.ok()?,
+        }
         let page = match u16::from_be_bytes([header[16], header[17]]) {
             1 => 65_536,
             page if page.is_power_of_two() => u64::from(page),

@@ -159,9 +159,10 @@ impl Store {
             .trying(|| async {
                 let retried = self
                     .query(
+                        // MySQL assigns from left to right: `attempts` still sees `status`.
                         "update veracity_store_deliveries \
-                         set status = 'pending', due = ?, attempts = case when status = 'dead' \
-                         then 0 else attempts end, leased_until = 0, fence = fence + 1, \
+                         set attempts = case when status = 'dead' then 0 else attempts end, \
+                         status = 'pending', due = ?, leased_until = 0, fence = fence + 1, \
                          updated_at = ? where id = ? and status in ('pending', 'dead')",
                     )
                     .bind(now.0)

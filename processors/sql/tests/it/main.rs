@@ -1,3 +1,4 @@
 //! The databases themselves.
 
+mod servers;
 mod sqlite;

@@ -121,8 +121,9 @@ async fn a_damaged_file_is_never_taken_for_a_new_one() {
     }
     let mut header = whole.clone();
     header[..16].fill(b'x');
-    let cases: [(&str, &[u8], &str); 5] = [
+    let cases: [(&str, &[u8], &str); 6] = [
         ("emptied", &[], "the file is empty"),
+        ("one byte left", &whole[..1], "the file is damaged"),
         (
             "cut in half",
             &whole[..whole.len() / 2],
