@@ -3,11 +3,19 @@
 //! The modules stand in the order the data flows.
 
 pub mod cli;
+pub mod delivery;
 pub mod engine;
 pub mod error;
 pub mod metric;
 pub mod source;
 pub mod suite;
+
+// The processors that come with veracity. A crate that is named nowhere is not linked.
+use veracity_console as _;
+use veracity_database as _;
+use veracity_email as _;
+use veracity_json as _;
+use veracity_webhook as _;
 
 /// What a program that verifies data needs.
 ///

@@ -8,6 +8,7 @@ use super::exit::{Exit, Failure};
 use super::options::{About, Limits, Patience, Showing};
 use super::terminal::Terminal;
 use super::verify::verify;
+use crate::delivery;
 use crate::suite::{Assertion, Check, Dataset, VerificationSuite};
 
 /// Verifies assertions about a data file, without a suite file.
@@ -60,7 +61,8 @@ pub fn check(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         .build()?;
     let engine = args.patience.apply(args.about.engine());
     let engine = args.limits.apply(engine);
-    verify(&suite, engine, &args.showing, terminal)
+    let host = delivery::host(&suite, Path::new(""), "")?;
+    verify(&suite, engine, host, &args.showing, terminal)
 }
 
 /// The name of the file without extensions, as a word of SQL; `data` if there is none.

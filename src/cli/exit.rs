@@ -17,7 +17,7 @@ impl Exit {
     pub const CONFIGURATION: Self = Self(2);
     /// Something could not be evaluated, or nothing was.
     pub const NOT_EVALUATED: Self = Self(3);
-    /// The verdict is good, but the output could not be written.
+    /// The verdict is good, but the report could not be written or delivered.
     pub const NOT_DELIVERED: Self = Self(4);
     /// A bug of veracity.
     pub const BUG: Self = Self(101);
@@ -61,6 +61,17 @@ pub struct Failure {
     pub source: Option<(String, String)>,
     /// The exit code.
     pub exit: Exit,
+}
+
+impl Failure {
+    /// What could not be delivered, or not be looked up in the store.
+    pub fn undelivered(message: impl Into<String>) -> Self {
+        Self {
+            error: Box::new(Error::execution(message)),
+            source: None,
+            exit: Exit::NOT_DELIVERED,
+        }
+    }
 }
 
 impl From<Error> for Failure {

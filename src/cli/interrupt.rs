@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::exit::Exit;
-use crate::engine::Interrupt;
 
 /// What has been received. The thread that receives lives as long as the process.
 #[derive(Debug, Clone, Default)]
@@ -21,10 +20,11 @@ struct State {
 }
 
 impl Signals {
-    /// Ends the run of `interrupt` at the first signal and the process at the second.
+    /// Calls `interrupt`, with the reason, at the first signal and ends the process at the
+    /// second.
     ///
     /// Where signals cannot be received they end the process, as they do by default.
-    pub fn watch(interrupt: Interrupt) -> Self {
+    pub fn watch(interrupt: impl Fn(String) + Send + Sync + 'static) -> Self {
         let signals = Self::default();
         let watching = signals.clone();
         let receive = move || {
@@ -54,16 +54,16 @@ impl Signals {
         self.state.at_once.store(true, Ordering::SeqCst);
     }
 
-    fn arrived(&self, number: u8, name: &str, interrupt: &Interrupt) {
+    fn arrived(&self, number: u8, name: &str, interrupt: &(impl Fn(String) + Sync)) {
         let is_first = self.state.first.swap(number, Ordering::SeqCst) == 0;
         if !is_first || self.state.at_once.load(Ordering::SeqCst) {
             std::process::exit(i32::from(Exit::signal(number).0));
         }
-        interrupt.interrupt(format!("interrupted by {name}"));
+        interrupt(format!("interrupted by {name}"));
     }
 
     #[cfg(unix)]
-    async fn receive(&self, interrupt: &Interrupt) -> std::io::Result<()> {
+    async fn receive(&self, interrupt: &(impl Fn(String) + Sync)) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut int = signal(SignalKind::interrupt())?;
         let mut term = signal(SignalKind::terminate())?;
@@ -76,7 +76,7 @@ impl Signals {
     }
 
     #[cfg(not(unix))]
-    async fn receive(&self, interrupt: &Interrupt) -> std::io::Result<()> {
+    async fn receive(&self, interrupt: &(impl Fn(String) + Sync)) -> std::io::Result<()> {
         loop {
             tokio::signal::ctrl_c().await?;
             self.arrived(2, "Ctrl-C", interrupt);

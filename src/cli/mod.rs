@@ -5,12 +5,14 @@
 
 mod check;
 mod completions;
+mod deliver;
 mod exit;
 mod init;
 mod interrupt;
 mod metrics;
 mod options;
 mod plan;
+mod processors;
 mod progress;
 mod quantity;
 mod run;
@@ -23,6 +25,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::{ArgAction, Parser, Subcommand};
+use veracity_host::isolation::serve_if_worker;
 
 use exit::{Exit, Failure};
 use terminal::{Color, Terminal};
@@ -48,7 +51,7 @@ Examples:
 
 Exit codes:
   0 passed   1 failed   2 wrong usage or configuration   3 something could not be evaluated
-  4 the report could not be written   130, 143 interrupted   101 a bug of veracity
+  4 the report could not be written or delivered   130, 143 interrupted   101 a bug of veracity
 
 NO_COLOR, CLICOLOR_FORCE and TERM=dumb are honored."
 )]
@@ -80,6 +83,8 @@ enum Command {
     Check(check::CheckArgs),
     Init(init::InitArgs),
     Metrics(metrics::MetricsArgs),
+    Processors(processors::ProcessorsArgs),
+    Deliver(deliver::DeliverArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -90,6 +95,7 @@ enum Command {
 /// goes to stderr. No input makes it panic; should it panic all the same, it says so and
 /// returns 101.
 pub fn main() -> ExitCode {
+    serve_if_worker();
     announce_panics();
     let exit = guarded(|| match Cli::try_parse() {
         Ok(cli) => execute(cli),
@@ -110,6 +116,8 @@ fn execute(cli: Cli) -> Exit {
         Command::Check(args) => check::check(args, &terminal),
         Command::Init(args) => init::init(&args, &terminal),
         Command::Metrics(args) => metrics::metrics(&args, &terminal),
+        Command::Processors(args) => processors::processors(args, &terminal),
+        Command::Deliver(args) => deliver::deliver(&args, &terminal),
         Command::Schema(args) => schema::schema(&args, &terminal),
         Command::Completions(args) => completions::completions(&args, &terminal),
     };

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use veracity_host::Host;
 
 use super::exit::{Exit, Failure};
 use super::options::{About, Format, Limits, Patience, Selection, Showing};
 use super::suite_file;
 use super::terminal::Terminal;
-use super::verify::verify;
+use super::verify::{is_shown, verify};
+use crate::delivery;
 
 /// Verifies what a suite file says and prints the report.
 #[derive(Debug, Args)]
@@ -41,13 +43,24 @@ pub struct RunArgs {
 /// Runs the suite.
 pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let file = suite_file::load(&args.suite, &args.about.variables())?;
+    let origin = suite_file::origin(&args.suite);
+    let host = delivery::host(&file.suite, &file.folder, &origin)
+        .map_err(|error| suite_file::failure(&file, error))?;
     let mut showing = args.showing;
-    // A suite that names `json` alone is one for programs.
-    if showing.format.is_none() && file.processors == ["json"] {
+    // A suite that prints with `json` alone is one for programs.
+    if showing.format.is_none() && prints_json(&host) {
         showing.format = Some(Format::Json);
     }
     let engine = args.about.engine().base(&file.folder);
     let engine = args.selection.apply(engine, &file.suite)?;
     let engine = args.limits.apply(args.patience.apply(engine));
-    verify(&file.suite, engine, &showing, terminal)
+    verify(&file.suite, engine, host, &showing, terminal)
+}
+
+fn prints_json(host: &Host) -> bool {
+    let prints = |name: &str| {
+        let mut instances = host.instances();
+        instances.any(|instance| is_shown(instance) && instance.plugin == name)
+    };
+    prints("json") && !prints("console")
 }

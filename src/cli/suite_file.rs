@@ -39,6 +39,22 @@ pub fn load(path: &Path, variables: &BTreeMap<String, String>) -> Result<SuiteFi
     })
 }
 
+/// The failure that `error`, about `file`, is.
+pub fn failure(file: &SuiteFile, error: Error) -> Failure {
+    Failure {
+        source: Some((file.file.clone(), file.text.clone())),
+        ..Failure::from(error)
+    }
+}
+
+/// The suite file as the store remembers it: by its absolute path. Empty for stdin.
+pub fn origin(path: &Path) -> String {
+    let absolute = std::path::absolute(path)
+        .ok()
+        .filter(|_| path != Path::new("-"));
+    absolute.map_or_else(String::new, |path| path.display().to_string())
+}
+
 const STDIN: &str = "<stdin>";
 
 /// More than a suite may have; the reader of suites then says so.

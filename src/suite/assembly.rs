@@ -4,11 +4,15 @@
 use veracity_processor::Location;
 
 use super::schema::{
-    AssertionEntry, AssertionKeys, CheckKeys, DatasetEntry, DatasetKeys, Placed, SuiteKeys,
+    AssertionEntry, AssertionKeys, CheckKeys, DatasetEntry, DatasetKeys, Entries, Placed,
+    PluginKeys, SuiteKeys,
 };
+use super::setting::{Setting, escaped};
 use super::validate::{AssertionPlaces, CheckPlaces, DatasetPlaces, Places};
 use super::yaml;
-use super::{Assertion, Check, Condition, Dataset, Predicate, Source, VerificationSuite};
+use super::{
+    Assertion, Check, Condition, Dataset, Predicate, Processing, Source, VerificationSuite,
+};
 use crate::error::Error;
 
 /// Puts the suite together and collects what does not fit.
@@ -45,7 +49,14 @@ impl<'t> Assembly<'t> {
             datasets: Vec::new(),
             checks: Vec::new(),
             fail_on: keys.fail_on.unwrap_or_default(),
+            processing: Processing::default(),
         };
+        self.processing(
+            &mut suite.processing,
+            keys.processors,
+            keys.plugins,
+            keys.store,
+        );
         for (name, entry) in keys.datasets.0 {
             if let Some((dataset, here)) = self.dataset(name, entry) {
                 suite.datasets.push(dataset);
@@ -58,6 +69,40 @@ impl<'t> Assembly<'t> {
             places.checks.push(here);
         }
         (suite, places)
+    }
+
+    fn processing(
+        &mut self,
+        processing: &mut Processing,
+        processors: Option<Entries<Placed<Setting>>>,
+        plugins: Option<PluginKeys>,
+        store: Option<Placed<String>>,
+    ) {
+        for (name, setting) in processors.into_iter().flat_map(|entries| entries.0) {
+            let path = format!("/{}", escaped(&name.value));
+            let places = &mut processing.places;
+            if places
+                .insert(path.clone(), name.location(self.file))
+                .is_some()
+            {
+                let message = format!("processor `{}` is configured twice", name.value);
+                let help = "give one of them another name, and say `use:` what it is";
+                self.refuse(message, name.location(self.file), help);
+                continue;
+            }
+            let value = setting.value(&path, self.file, places);
+            processing.processors.push((name.value, value));
+        }
+        let plugins = plugins.unwrap_or_default();
+        processing.plugin_directories = plugins.directories.unwrap_or_default();
+        processing.disabled = plugins.disabled.unwrap_or_default();
+        if let Some(url) = store {
+            if let Err(message) = veracity_host::check_store_url(&url.value) {
+                let help = "a store is `sqlite://FILE`, `postgres://..` or `mysql://..`";
+                self.refuse(message, url.location(self.file), help);
+            }
+            processing.store = Some(url.value.into());
+        }
     }
 
     fn dataset(

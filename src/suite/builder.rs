@@ -2,7 +2,12 @@
 
 use datafusion::logical_expr::Expr;
 
-use super::{Assertion, Check, Condition, Dataset, OnNull, Predicate, Severity, VerificationSuite};
+use veracity_processor::Secret;
+
+use super::{
+    Assertion, Check, Condition, Dataset, OnNull, Predicate, Processing, Severity,
+    VerificationSuite,
+};
 use crate::error::Result;
 
 /// Puts a [`VerificationSuite`] together.
@@ -47,6 +52,7 @@ impl VerificationSuite {
                 datasets: Vec::new(),
                 checks: Vec::new(),
                 fail_on: Severity::default(),
+                processing: Processing::default(),
             },
         }
     }
@@ -68,6 +74,23 @@ impl SuiteBuilder {
     /// Sets the least severity whose failures fail the run. Default: P1.
     pub fn fail_on(mut self, severity: Severity) -> Self {
         self.suite.fail_on = severity;
+        self
+    }
+
+    /// Adds a processor, configured under `name`. `settings` are those every processor has,
+    /// among them `use` where its name is not `name`, and its own.
+    pub fn processor(mut self, name: impl Into<String>, settings: serde_json::Value) -> Self {
+        self.suite
+            .processing
+            .processors
+            .push((name.into(), settings));
+        self
+    }
+
+    /// Sets the store that keeps reports and what is to be delivered: a `sqlite://`,
+    /// `postgres://` or `mysql://` URL.
+    pub fn store(mut self, url: impl Into<Secret>) -> Self {
+        self.suite.processing.store = Some(url.into());
         self
     }
 

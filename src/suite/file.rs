@@ -11,10 +11,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::assembly::Assembly;
-use super::interpolate::{self, Environment};
+use super::interpolate::{Environment, Filler, Hidden};
 use super::reading::{self, MAX_ERRORS};
+use super::schema::SuiteKeys;
 pub use super::schema::schema;
-use super::schema::{Processors, SuiteKeys};
 use super::yaml::{self, Content, Meaning, Node};
 use super::{VerificationSuite, validate};
 use crate::error::{Error, Result};
@@ -34,8 +34,6 @@ pub struct SuiteFile {
     /// The folder of the file, which paths in it are relative to. Empty for text
     /// that is in no file.
     pub folder: PathBuf,
-    /// The processors that the file names, sorted.
-    pub processors: Vec<String>,
 }
 
 /// Reads the suite in the file at `path`; `environment` gives its variables.
@@ -96,37 +94,54 @@ pub fn parse(text: &str, file: &str, environment: Environment) -> Result<SuiteFi
     }
     let mut root = yaml::tree(text, file)?;
     check_version(&root, file)?;
-    let mut errors = Vec::new();
-    interpolate::fill(&mut root, file, environment, &mut errors);
+    let mut filler = Filler {
+        file,
+        environment,
+        secrets: &hidden,
+        found: Vec::new(),
+        errors: Vec::new(),
+    };
+    filler.suite(&mut root);
+    let Filler {
+        found, mut errors, ..
+    } = filler;
     let read = reading::read::<SuiteKeys>(&root, file);
     errors.extend(read.errors);
     let mut built = None;
     if let Some(keys) = read.value {
-        let processors = keys
-            .processors
-            .as_ref()
-            .map(Processors::names)
-            .unwrap_or_default();
         let mut assembly = Assembly::new(file, text);
-        let (suite, mut places) = assembly.suite(keys);
+        let (mut suite, mut places) = assembly.suite(keys);
+        suite.processing.secrets = found.into_iter().map(Into::into).collect();
         // A variable without a value may be the name of a dataset, or anything else.
         places.incomplete = read.incomplete || !errors.is_empty() || !assembly.errors.is_empty();
         errors.append(&mut assembly.errors);
         errors.extend(validate::validate(&suite, &places));
-        built = Some((suite, processors));
+        built = Some(suite);
     }
     errors.sort_by_key(place_of);
     errors.truncate(MAX_ERRORS);
     validate::into_result(errors)?;
-    let (suite, processors) =
-        built.ok_or_else(|| Error::configuration("the file holds no suite"))?;
+    let suite = built.ok_or_else(|| Error::configuration("the file holds no suite"))?;
     Ok(SuiteFile {
         suite,
         text: text.to_owned(),
         file: file.to_owned(),
         folder: PathBuf::new(),
-        processors,
     })
+}
+
+/// Secrets by the linked providers, files as they are.
+fn hidden(what: Hidden<'_>) -> Result<String, String> {
+    match what {
+        Hidden::Secret(name) => {
+            veracity_host::secrets::resolve(name).map(|secret| secret.expose().to_owned())
+        }
+        Hidden::File(path) => match veracity_host::secrets::read_file(Path::new(path)) {
+            Ok(Some(secret)) => Ok(secret.expose().to_owned()),
+            Ok(None) => Err(format!("there is no file `{path}`")),
+            Err(error) => Err(error.to_string()),
+        },
+    }
 }
 
 fn place_of(error: &Error) -> (u32, u32) {

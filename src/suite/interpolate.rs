@@ -11,23 +11,83 @@ use crate::error::{Error, Result};
 /// Looks up a variable of the environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Fills in the variables of all values below `node`; keys stay as they are.
-pub(super) fn fill(node: &mut Node, file: &str, environment: Environment, errors: &mut Vec<Error>) {
-    match &mut node.content {
-        Content::List(items) => {
-            for item in items {
-                fill(item, file, environment, errors);
-            }
+/// Looks up a secret (`${secret:NAME}`) or reads a file (`${file:PATH}`); otherwise why it
+/// cannot be had.
+pub(super) type Secrets<'a> = &'a dyn Fn(Hidden<'_>) -> Result<String, String>;
+
+/// What must not be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hidden<'n> {
+    /// A secret, by its name.
+    Secret(&'n str),
+    /// What a file holds.
+    File(&'n str),
+}
+
+/// The keys of a suite below which secrets may stand. What stands elsewhere is shown in
+/// plans and reports.
+const WITH_SECRETS: [&str; 2] = ["processors", "store"];
+
+/// Fills in variables.
+pub(super) struct Filler<'a> {
+    /// How places name the file.
+    pub file: &'a str,
+    /// Where variables come from.
+    pub environment: Environment<'a>,
+    /// Where secrets come from.
+    pub secrets: Secrets<'a>,
+    /// The secrets that were filled in.
+    pub found: Vec<String>,
+    /// What cannot be filled in.
+    pub errors: Vec<Error>,
+}
+
+impl Filler<'_> {
+    /// Fills in the variables of all values of a suite; keys stay as they are.
+    pub fn suite(&mut self, root: &mut Node) {
+        let Content::Map(entries) = &mut root.content else {
+            return self.fill(root, false);
+        };
+        for (key, value) in entries {
+            let hides = match &key.content {
+                Content::Scalar(scalar) => WITH_SECRETS.contains(&scalar.text.as_str()),
+                _ => false,
+            };
+            self.fill(value, hides);
         }
-        Content::Map(entries) => {
-            for (_, value) in entries {
-                fill(value, file, environment, errors);
+    }
+
+    fn fill(&mut self, node: &mut Node, hides: bool) {
+        let scalar = match &mut node.content {
+            Content::List(items) => {
+                return items.iter_mut().for_each(|item| self.fill(item, hides));
             }
-        }
-        Content::Scalar(scalar) => match interpolate(&scalar.text, environment) {
+            Content::Map(entries) => {
+                return entries
+                    .iter_mut()
+                    .for_each(|(_, value)| self.fill(value, hides));
+            }
+            Content::Scalar(scalar) => scalar,
+        };
+        let before = self.found.len();
+        let mut hidden = |what: Hidden<'_>| {
+            if !hides {
+                let message = "secrets may only stand under `processors` and in `store`";
+                return Err(message.to_owned());
+            }
+            let secret = (self.secrets)(what)?;
+            self.found.push(secret.clone());
+            Ok(secret)
+        };
+        match interpolate(&scalar.text, self.environment, &mut hidden) {
             Ok(Cow::Borrowed(_)) => {}
             Ok(Cow::Owned(text)) => {
-                if scalar.is_plain() {
+                if self.found.len() > before {
+                    // A password of digits is a text, and with what stands around it still
+                    // a secret.
+                    scalar.meaning = Meaning::Quoted;
+                    self.found.push(text.clone());
+                } else if scalar.is_plain() {
                     // A variable may be a number, but not make a key disappear.
                     scalar.meaning = match Meaning::of(&text) {
                         Meaning::Null => Meaning::Text,
@@ -38,15 +98,15 @@ pub(super) fn fill(node: &mut Node, file: &str, environment: Environment, errors
                 node.place.start = None;
             }
             Err(problem) => {
-                let mut location = node.place.location(file);
+                let mut location = node.place.location(self.file);
                 if let Some((line, column)) = node.place.start {
                     let before = u32::try_from(problem.offset).unwrap_or(0);
                     (location.line, location.column) = (line, column + before);
                 }
                 let error = Error::configuration_at(problem.message, Some(location));
-                errors.push(error.with_help(problem.help));
+                self.errors.push(error.with_help(problem.help));
             }
-        },
+        }
     }
 }
 
@@ -60,7 +120,11 @@ struct Problem {
 }
 
 /// `text` with its variables filled in; borrowed if there are none.
-fn interpolate<'t>(text: &'t str, environment: Environment) -> Result<Cow<'t, str>, Problem> {
+fn interpolate<'t>(
+    text: &'t str,
+    environment: Environment,
+    hidden: &mut dyn FnMut(Hidden<'_>) -> Result<String, String>,
+) -> Result<Cow<'t, str>, Problem> {
     let mut filled = String::new();
     let mut changed = false;
     let mut rest = text;
@@ -80,7 +144,7 @@ fn interpolate<'t>(text: &'t str, environment: Environment) -> Result<Cow<'t, st
             let end = closing(inside).ok_or_else(|| {
                 problem(("`${` is not closed by `}`".to_owned(), ESCAPE.to_owned()))
             })?;
-            filled.push_str(&value(&inside[..end], environment).map_err(problem)?);
+            filled.push_str(&value(&inside[..end], environment, hidden).map_err(problem)?);
             changed = true;
             rest = &inside[end + 1..];
         } else {
@@ -112,20 +176,24 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 /// What stands for `${inside}`; otherwise a message and advice.
-fn value(inside: &str, environment: Environment) -> Result<String, (String, String)> {
+fn value(
+    inside: &str,
+    environment: Environment,
+    hidden: &mut dyn FnMut(Hidden<'_>) -> Result<String, String>,
+) -> Result<String, (String, String)> {
     let end = inside
         .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .unwrap_or(inside.len());
     let (name, operator) = inside.split_at(end);
-    if matches!(name, "secret" | "file")
-        && operator.starts_with(':')
-        && !operator.starts_with(":-")
-        && !operator.starts_with(":?")
-    {
-        return Err((
-            format!("`${{{name}:..}}` is not available in this version"),
-            "pass the value in an environment variable: `${NAME}`".to_owned(),
-        ));
+    let of = operator.strip_prefix(':').unwrap_or_default();
+    if matches!(name, "secret" | "file") && !of.is_empty() && !of.starts_with(['-', '?']) {
+        let what = match name {
+            "secret" => Hidden::Secret(of),
+            _ => Hidden::File(of),
+        };
+        let help =
+            "secrets are environment variables, or files in /run/secrets or VERACITY_SECRETS_DIR";
+        return hidden(what).map_err(|message| (message, help.to_owned()));
     }
     let found = environment(name);
     let given = match operator.strip_prefix(':') {
@@ -189,6 +257,14 @@ mod tests {
         }
     }
 
+    fn hidden(what: Hidden<'_>) -> Result<String, String> {
+        match what {
+            Hidden::Secret("TOKEN") => Ok("s3cret".to_owned()),
+            Hidden::File("/run/x") => Ok("from a file".to_owned()),
+            other => Err(format!("there is no {other:?}")),
+        }
+    }
+
     #[test]
     fn six_forms_are_filled_in_and_everything_else_stays() {
         let cases = [
@@ -218,10 +294,14 @@ mod tests {
                 "value with YAML: ${NAME} $$ {a: b}",
             ),
             ("é${NAME}é", "évalueé"),
+            ("${secret:TOKEN}", "s3cret"),
+            ("a:${secret:TOKEN}@${NAME}", "a:s3cret@value"),
+            ("${file:/run/x}", "from a file"),
+            ("${secret:-not a secret}", "not a secret"),
         ];
         for (text, expected) in cases {
             assert_eq!(
-                interpolate(text, &environment).as_deref(),
+                interpolate(text, &environment, &mut hidden).as_deref(),
                 Ok(expected),
                 "{text}"
             );
@@ -254,19 +334,11 @@ mod tests {
                 0,
             ),
             ("${NAME:}", "`${NAME:}` names no environment variable", 0),
-            (
-                "${secret:TOKEN}",
-                "`${secret:..}` is not available in this version",
-                0,
-            ),
-            (
-                "${file:/run/x}",
-                "`${file:..}` is not available in this version",
-                0,
-            ),
+            ("a${secret:NONE}", "there is no Secret(\"NONE\")", 1),
+            ("${file:/none}", "there is no File(\"/none\")", 0),
         ];
         for (text, message, offset) in cases {
-            let problem = interpolate(text, &environment).unwrap_err();
+            let problem = interpolate(text, &environment, &mut hidden).unwrap_err();
             assert_eq!(
                 (problem.message.as_str(), problem.offset),
                 (message, offset),

@@ -9,9 +9,11 @@ mod complaint;
 mod dataset;
 mod interpolate;
 mod node;
+mod processing;
 mod reading;
 mod scalar;
 mod schema;
+mod setting;
 mod validate;
 mod yaml;
 
@@ -28,6 +30,7 @@ pub use veracity_processor::{Location, Severity};
 pub use builder::{RowsAssertion, SuiteBuilder};
 pub use dataset::FileDataset;
 pub use interpolate::Environment;
+pub use processing::Processing;
 pub use validate::{MAX_ASSERTIONS, MAX_EXPRESSION_BYTES};
 
 /// What must hold for some datasets.
@@ -41,6 +44,8 @@ pub struct VerificationSuite {
     pub checks: Vec<Check>,
     /// The least severity whose failures fail the run.
     pub fail_on: Severity,
+    /// What becomes of the report.
+    pub processing: Processing,
 }
 
 /// A named table of rows.

@@ -11,6 +11,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use veracity_processor::{Location, Severity};
 
 use super::node::AT;
+use super::setting::Setting;
 use super::yaml::{self, Place};
 use super::{Format, FormatOptions, Integrity, OnNull};
 
@@ -36,42 +37,24 @@ pub(super) struct SuiteKeys {
     pub fail_on: Option<Severity>,
     /// The checks, in the order of the report.
     pub checks: Vec<Placed<CheckKeys>>,
-    /// What happens with the report beside being shown.
-    pub processors: Option<Processors>,
+    /// What gets the report, by the names of its instances: processors with their
+    /// settings (`veracity processors list`).
+    pub processors: Option<Entries<Placed<Setting>>>,
+    /// Where plugins that are programs of their own are found, and which are not used.
+    pub plugins: Option<PluginKeys>,
+    /// URL of the database that keeps reports and what is to be delivered: `sqlite://`,
+    /// `postgres://` or `mysql://`.
+    pub store: Option<Placed<String>>,
 }
 
-/// Result processors by name.
+/// Where plugins are found, and which are not used.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Processors {
-    /// Shows the report as text. It has no settings yet.
-    #[serde(default, deserialize_with = "given")]
-    pub console: Option<NoSettings>,
-    /// Writes the report as JSON. It has no settings yet.
-    #[serde(default, deserialize_with = "given")]
-    pub json: Option<NoSettings>,
-}
-
-impl Processors {
-    /// The names that are there, sorted.
-    pub fn names(&self) -> Vec<String> {
-        let named = [("console", &self.console), ("json", &self.json)];
-        let given = named.into_iter().filter(|(_, settings)| settings.is_some());
-        given.map(|(name, _)| name.to_owned()).collect()
-    }
-}
-
-/// No settings: `{}` or nothing at all.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NoSettings {}
-
-/// A key that is there, also if nothing stands behind it.
-fn given<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<NoSettings>, D::Error> {
-    let settings = Option::<NoSettings>::deserialize(deserializer)?;
-    Ok(Some(settings.unwrap_or_default()))
+pub(super) struct PluginKeys {
+    /// Folders whose folders hold a `plugin.yaml` each; relative to the suite file.
+    pub directories: Option<Vec<String>>,
+    /// Processors, or names they are configured under, that are not used.
+    pub disabled: Option<Vec<String>>,
 }
 
 /// A dataset: its path, or a mapping.

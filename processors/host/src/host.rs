@@ -164,6 +164,11 @@ impl Host {
         self.waves.iter().flatten()
     }
 
+    /// The instances by wave.
+    pub fn waves(&self) -> &[Vec<Arc<Instance>>] {
+        &self.waves
+    }
+
     /// Plugins that were found but cannot be used.
     pub fn broken(&self) -> &[Broken] {
         &self.broken
@@ -219,6 +224,15 @@ impl Host {
         delivered
     }
 
+    /// Carries `report`, of whatever run, to the only instance there is, as if it were new:
+    /// it is not stored, and `on:` does not matter. `None` if there is not one instance.
+    pub fn replay(&self, report: &Report) -> Option<Delivery> {
+        self.wait_for_start();
+        let mut instances = self.instances();
+        let instance = instances.next().filter(|_| instances.next().is_none())?;
+        Some(self.dispatch().replay(instance, report))
+    }
+
     /// Delivers what is left of earlier runs of the suite, if it is due.
     pub fn resume(&self) -> Delivered {
         self.wait_for_start();
@@ -264,7 +278,8 @@ impl Host {
         })
     }
 
-    /// Ends the processors, the last ones first. Returns what did not end well.
+    /// Ends the processors, the last ones first, and closes the store. Returns what did not
+    /// end well.
     pub fn shutdown(&self) -> Vec<String> {
         self.wait_for_start();
         let mut warnings = Vec::new();
@@ -279,6 +294,7 @@ impl Host {
             warnings.extend(ended.into_iter().flatten());
         }
         warnings.extend(self.keep.complaints());
+        self.keep.close();
         warnings
     }
 }

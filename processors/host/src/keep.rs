@@ -102,6 +102,14 @@ impl Keep {
         Some(bounded(&kept.runtime, operation(&kept.store, now)))
     }
 
+    /// Closes the connections of the store, if there is one.
+    pub fn close(&self) {
+        if let Some(Kept { store, runtime }) = &self.store {
+            // A connection that does not close in time ends with the process.
+            let _ = runtime.block_on(async { tokio::time::timeout(LIMIT, store.close()).await });
+        }
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         // Its maps are whole even if a thread panicked while it held the lock.
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,8 @@
 //! Suite files, right and wrong.
 
 use super::super::{Condition, Format, Integrity, OnNull, Predicate, Severity, Source};
+use serde_json::json;
+
 use super::*;
 
 fn environment(name: &str) -> Option<String> {
@@ -57,14 +59,29 @@ checks:
     assertions: ["row_count() > ${LEAST:-10}"]
 processors:
   json:
-  console: {}
+  email: {to: [a@example.org], priority: 7}
+plugins: {directories: [plugins], disabled: [slack]}
+store: sqlite://v.db
 "#;
 
 #[test]
 fn a_suite_with_everything_is_read_as_it_is_written() {
-    let file = read(FULL).unwrap();
-    assert_eq!(file.processors, ["console", "json"]);
-    let suite = file.suite;
+    let suite = read(FULL).unwrap().suite;
+    let processing = &suite.processing;
+    assert_eq!(
+        processing.processors,
+        [
+            ("json".to_owned(), json!(null)),
+            (
+                "email".to_owned(),
+                json!({"to": ["a@example.org"], "priority": 7})
+            ),
+        ]
+    );
+    let place = processing.place("/email/to/0").unwrap();
+    assert_eq!((place.line, place.column), (34, 15));
+    assert_eq!(processing.place("/email/missing").unwrap().line, 34);
+    assert_eq!(processing.disabled, ["slack"]);
     assert_eq!(
         (suite.name.as_str(), suite.fail_on),
         ("nycflights", Severity::P2)
@@ -244,12 +261,17 @@ fn every_mistake_is_named_where_it_stands() {
             with("  ddd: x").replace("dataset: d,", "dataset: ddx,"),
         ),
         ("unknown severity", with("  d: x\nfail_on: P9")),
-        ("unknown processor", with("  d: x\nprocessors: {jsno: {}}")),
         (
-            "settings of a processor",
-            with("  d: x\nprocessors: {json: {path: x}}"),
+            "a processor twice",
+            with("  d: x\nprocessors: {json: {path: x}, json: {path: y}}"),
         ),
-        ("keys of the future", with("  d: x\nstore: sqlite://x")),
+        ("processors as a list", with("  d: x\nprocessors: [json]")),
+        ("an unknown store", with("  d: x\nstore: oracle://x")),
+        ("a secret in a path", with("  d: \"${secret:PATH}\"")),
+        (
+            "a secret nobody has",
+            with("  d: x\nprocessors: {json: {path: \"${secret:NO_SUCH_SECRET}\"}}"),
+        ),
         (
             "no checks",
             "version: 1\nsuite: s\ndatasets: {d: d}\nchecks: []\n".to_owned(),

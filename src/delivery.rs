@@ -1,0 +1,93 @@
+//! The processors of a suite, made ready; and a run whose report they get.
+
+use std::path::Path;
+
+use veracity_host::{Configuration, Delivered, Host};
+use veracity_processor::{ConfigError, DeliveryStatus, Report};
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::suite::VerificationSuite;
+
+/// Where a report is left when the store cannot be reached, below the suite's folder.
+const SPOOL: &str = ".veracity/spool";
+
+/// The processors of `suite`, checked and ready to be started; nothing is opened but the
+/// plugin directories. Relative paths in their settings are relative to `folder`; `origin`
+/// is the absolute path of the suite file, or empty.
+///
+/// # Errors
+///
+/// Everything that is wrong with their configuration, with the places where it is written.
+pub fn host(suite: &VerificationSuite, folder: &Path, origin: &str) -> Result<Host> {
+    let processing = &suite.processing;
+    let mut configuration = Configuration::default();
+    configuration.suite = suite.name.clone();
+    configuration.origin = origin.to_owned();
+    configuration.base = folder.to_owned();
+    configuration.processors = processing.processors.clone();
+    configuration.directories = processing
+        .plugin_directories
+        .iter()
+        .map(Into::into)
+        .collect();
+    configuration.disabled = processing.disabled.clone();
+    configuration.store = processing.store.clone();
+    configuration.spool = folder.join(SPOOL);
+    let secrets = processing.secrets.iter();
+    configuration.secrets = secrets.map(|secret| secret.expose().to_owned()).collect();
+    Host::prepare(configuration).map_err(|error| placed(suite, error))
+}
+
+/// The errors with the places of the fields they are about.
+fn placed(suite: &VerificationSuite, error: ConfigError) -> Error {
+    let errors = error.0.into_iter().map(|error| {
+        let location = suite.processing.place(&error.path).cloned();
+        Error::configuration_at(error.to_string(), location)
+    });
+    let mut errors: Vec<Error> = errors.collect();
+    match errors.len() {
+        1 => errors.remove(0),
+        _ => Error::Many(errors),
+    }
+}
+
+impl VerificationSuite {
+    /// Verifies this suite with `engine` and carries the report to its processors, each of
+    /// them isolated: what they do is in the report's deliveries, and changes nothing else.
+    /// Relative paths in their settings are relative to the current folder.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration of the processors is wrong; nothing was run then. Whatever goes
+    /// wrong later is in the report.
+    pub async fn run_and_deliver(&self, engine: &Engine) -> Result<Report> {
+        let mut host = host(self, Path::new(""), "")?;
+        host.open_store();
+        host.start();
+        let mut report = self.run(engine).await;
+        deliver(&host, &mut report);
+        Ok(report)
+    }
+}
+
+/// Carries `report` to the processors of `host`, ends them, and writes down in `report`
+/// what became of it. Blocks meanwhile.
+pub fn deliver(host: &Host, report: &mut Report) -> Delivered {
+    let mut delivered = host.deliver(report);
+    delivered.warnings.extend(host.shutdown());
+    for resumed in &delivered.resumed {
+        let delivery = &resumed.delivery;
+        if delivery.status != DeliveryStatus::Delivered {
+            delivered.warnings.push(format!(
+                "the report of run {} is still not delivered to `{}`: {}",
+                resumed.run,
+                delivery.processor,
+                delivery.error.as_deref().unwrap_or("no reason was given")
+            ));
+        }
+    }
+    report.deliveries.clone_from(&delivered.deliveries);
+    report.warnings.extend(delivered.warnings.iter().cloned());
+    delivered
+}
