@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use veracity_processor::{
-    Config, ConfigError, Health, ProcessContext, ProcessorError, Report, ResultProcessor,
-    StartContext, State,
+    ConfigError, Health, ProcessContext, ProcessorError, Report, ResultProcessor, StartContext,
+    State,
 };
 
 use super::{Attempt, Call, Fault, LONGEST, panics};
@@ -55,9 +55,21 @@ impl Resident {
     }
 
     pub(super) fn process(&self, report: &Report, call: Call, limit: Duration) -> Attempt {
-        let limit = limit.min(LONGEST);
-        let mut context = ProcessContext::new(call.instance, call.idempotency_key, limit);
-        context.config = Config(call.config);
+        self.process_until(report, call, limit, limit)
+    }
+
+    /// Attempts to deliver `report`; the processor is told that it has `told`, and is
+    /// stopped after `limit`.
+    pub(super) fn process_until(
+        &self,
+        report: &Report,
+        call: Call,
+        told: Duration,
+        limit: Duration,
+    ) -> Attempt {
+        let told = told.min(LONGEST);
+        let mut context = ProcessContext::new(call.instance, call.idempotency_key, told);
+        context.config = call.config;
         context.attempt = call.attempt;
         context.state = State::new(call.state);
         let process = async |processor: &dyn ResultProcessor| {

@@ -198,7 +198,12 @@ impl Isolated for Thread {
         let attempt = self.call(limit, move |resident, limit| {
             Ok(resident.process(&report, call, limit))
         });
-        attempt.unwrap_or_else(Attempt::faulty)
+        let mut attempt = attempt.unwrap_or_else(Attempt::faulty);
+        if let Err(Fault::Hung { limit: told }) = &mut attempt.result {
+            // What was left of it when the call began.
+            *told = limit.min(LONGEST);
+        }
+        attempt
     }
 
     fn health(&self, limit: Duration) -> Result<Health, Fault> {
