@@ -132,10 +132,13 @@ impl Store {
         filter: &Filter,
         now: Time,
     ) -> Result<Vec<AnyRow>, StoreError> {
+        // With a join MySQL would lock the reports too, and skip deliveries whose report
+        // somebody else has locked.
         let mut sql = "select d.id, d.run, d.processor, d.plugin, d.attempts, d.max_attempts, \
-                       d.due, d.fence, r.suite, r.origin \
+                       d.due, d.fence, \
+                       (select r.suite from veracity_store_reports r where r.run = d.run), \
+                       (select r.origin from veracity_store_reports r where r.run = d.run) \
                        from veracity_store_deliveries d \
-                       join veracity_store_reports r on r.run = d.run \
                        where d.status = 'pending' and d.due <= ? and d.leased_until <= ?"
             .to_owned();
         let lists = [
@@ -151,9 +154,7 @@ impl Store {
         }
         sql.push_str(" order by d.due, d.run, d.processor limit ?");
         sql.push_str(match self.database.dialect() {
-            Dialect::Postgres => " for update of d skip locked",
-            // MariaDB cannot name the table; a report is locked for this moment too.
-            Dialect::MySql => " for update skip locked",
+            Dialect::Postgres | Dialect::MySql => " for update skip locked",
             Dialect::Sqlite => "",
         });
         let mut query = self.built(sql).bind(now.0).bind(now.0);

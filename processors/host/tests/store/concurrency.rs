@@ -12,7 +12,36 @@ on_each!(
     one_of_many_savers_of_a_state_wins,
 );
 
+mod servers {
+    use super::*;
+
+    on_each!(servers: a_report_that_is_locked_does_not_hide_its_deliveries);
+}
+
 const REPORTS: u64 = 40;
+
+async fn a_report_that_is_locked_does_not_hide_its_deliveries(place: Place) {
+    let store = place.open().await;
+    let deliveries = ["a", "b"].map(|name| delivery(1, name));
+    store
+        .record(&report(1), "", &deliveries, Time(0))
+        .await
+        .unwrap();
+    let other = veracity_sql::Database::connect(&place.url, &Default::default())
+        .await
+        .unwrap();
+    let mut held = other.begin().await.unwrap();
+    sqlx::query("select run from veracity_store_reports for update")
+        .fetch_all(&mut *held)
+        .await
+        .unwrap();
+    let claims = store
+        .claim(&Filter::default(), "me", LEASE, Time(1000))
+        .await
+        .unwrap();
+    assert_eq!(claims.len(), 2);
+    held.rollback().await.unwrap();
+}
 
 async fn no_two_owners_get_the_same_delivery(place: Place) {
     let store = place.open().await;

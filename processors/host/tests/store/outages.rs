@@ -5,7 +5,7 @@ use veracity_servers::{Kind, Proxy, Server, When};
 use veracity_sql::SqlErrorKind;
 
 use crate::children::Child;
-use crate::places::{LEASE, Place, delivery, on_each, report, run};
+use crate::places::{LEASE, Place, delivery, large_report, on_each, report, run};
 
 mod servers {
     use super::*;
@@ -194,6 +194,31 @@ async fn down(kind: Kind) {
         store.list(&DeliveryFilter::default()).await.unwrap().len(),
         2
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_mariadb_would_not_take_is_told_before() {
+    let server = Server::start(Kind::MariaDb, &["max-allowed-packet=1M"]).expect("a server");
+    let place = Place {
+        url: server.fresh_database().unwrap(),
+        ..Place::sqlite()
+    };
+    let store = place.open().await;
+    let large = large_report(1, 2 << 20);
+    let error = store
+        .record(&large, "", &[], Time(0))
+        .await
+        .expect_err("it is too large");
+    assert_eq!(error.kind(), SqlErrorKind::Configuration, "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("raise `max_allowed_packet` of the server, which is 1048576")
+    );
+    store
+        .record(&large_report(2, 600_000), "", &[], Time(0))
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

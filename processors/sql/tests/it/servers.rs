@@ -221,6 +221,32 @@ async fn a_server_that_takes_no_writes_is_asked_again_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_free_connection_is_asked_again_later() {
+    for (kind, settings) in [
+        (
+            Kind::Postgres,
+            &["max_connections=8", "max_wal_senders=0"][..],
+        ),
+        (Kind::MariaDb, &["max-connections=10"]),
+    ] {
+        let server = Server::start(kind, settings).expect("a server");
+        let mut held = Vec::new();
+        let full = loop {
+            match Database::connect(server.url(), &options()).await {
+                Ok(database) => held.push(database.pool().acquire().await.unwrap()),
+                Err(error) => break error,
+            }
+            assert!(held.len() < 20, "{kind} has connections without end");
+        };
+        assert!(full.is_retryable(), "{full:?}");
+        assert!(
+            full.message.contains("the server has no connection left"),
+            "{full}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_names_and_passwords_are_for_people_to_repair() {
     for server in servers() {
         let (before, _) = server.url().rsplit_once('/').unwrap();
