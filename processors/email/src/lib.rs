@@ -5,6 +5,7 @@
 
 mod memory;
 mod message;
+mod offers;
 mod recipients;
 mod reply;
 mod server;

@@ -19,7 +19,7 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) tls: Tls,
     pub(crate) login: Option<Login>,
-    /// The certificate authorities that are trusted, if not those of the system.
+    /// Certificate authorities that are trusted beside those of the system.
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) hello: ClientId,
 }

@@ -9,13 +9,13 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use lettre::Address;
-use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::commands::{Auth, Data, Ehlo, Mail, Noop, Quit, Rcpt, Rset, Starttls};
 use lettre::transport::smtp::extension::MailParameter;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, lookup_host};
 use veracity_processor::ProcessorError;
 
+use crate::offers::Offers;
 use crate::reply::Reply;
 use crate::server::{Server, Tls};
 use crate::tls::{self, Encryption};
@@ -37,16 +37,6 @@ pub(crate) struct Session<'s> {
     stream: BufReader<Box<dyn Stream>>,
     deadline: Instant,
     offers: Offers,
-}
-
-/// What a server says that it can do.
-#[derive(Debug, Default)]
-struct Offers {
-    starttls: bool,
-    mechanisms: Vec<Mechanism>,
-    /// The largest message in bytes; `None` if it does not say.
-    size: Option<u64>,
-    knows_size: bool,
 }
 
 /// What became of one recipient.
@@ -317,37 +307,6 @@ impl<'s> Session<'s> {
     async fn reply(&mut self, what: &str) -> Result<Reply, ProcessorError> {
         let reading = Reply::read(&mut self.stream);
         closing(within(self.deadline, STEP, what, reading).await?)
-    }
-}
-
-impl Offers {
-    fn of(reply: &Reply) -> Self {
-        let mut offers = Offers::default();
-        for line in reply.response.message().skip(1) {
-            let line = line.to_ascii_uppercase();
-            let mut words = line.split_whitespace();
-            match words.next() {
-                Some("STARTTLS") => offers.starttls = true,
-                Some("SIZE") => {
-                    offers.knows_size = true;
-                    let size = words.next().and_then(|size| size.parse().ok());
-                    // 0 stands for no limit.
-                    offers.size = size.filter(|size| *size > 0);
-                }
-                Some("AUTH") => {
-                    let words: Vec<&str> = words.collect();
-                    for (word, mechanism) in
-                        [("PLAIN", Mechanism::Plain), ("LOGIN", Mechanism::Login)]
-                    {
-                        if words.contains(&word) {
-                            offers.mechanisms.push(mechanism);
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-        offers
     }
 }
 

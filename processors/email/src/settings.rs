@@ -36,8 +36,8 @@ pub struct Settings {
     text_template: Option<String>,
     /// Template of the HTML part, instead of the built-in one. Values are escaped.
     html_template: Option<String>,
-    /// A PEM file of the only certificate authorities that are trusted. Default: those of
-    /// the system.
+    /// A PEM file of certificate authorities to trust beside those of the system.
+    #[schemars(extend("format" = "path"))]
     tls_ca_file: Option<PathBuf>,
     /// The name by which the server is greeted. Default: that of this host.
     hello: Option<String>,

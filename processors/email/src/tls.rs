@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -56,27 +55,26 @@ impl Encryption {
 }
 
 fn verifier(server: &Server) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let Some(path) = &server.ca_file else {
-        return Ok(Arc::new(Verifier::new(provider)?));
-    };
-    let unusable = |why: String| {
-        let path = path.display();
-        Error::General(format!("tls_ca_file `{path}` cannot be used: {why}"))
-    };
-    // Read by hand: `CertificateDer::pem_file_iter` would say less about what is wrong.
-    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| unusable(error.to_string()))?;
+    let mut own = Vec::new();
+    if let Some(path) = &server.ca_file {
+        let unusable = |why: String| {
+            let path = path.display();
+            Error::General(format!("tls_ca_file `{path}` cannot be used: {why}"))
+        };
+        let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+            // Tried here, where it is known which file it is from.
+            let tried = RootCertStore::empty().add(certificate.clone());
+            tried.map_err(|error| unusable(error.to_string()))?;
+            own.push(certificate);
+        }
+        if own.is_empty() {
+            return Err(unusable("it holds no certificate".to_owned()));
+        }
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map(|verifier| verifier as Arc<dyn ServerCertVerifier>)
-        .map_err(|_| unusable("it holds no certificate".to_owned()))
+    let provider = Arc::new(ring::default_provider());
+    Ok(Arc::new(Verifier::new_with_extra_roots(own, provider)?))
 }
 
 /// Why a connection could not be encrypted.

@@ -1,5 +1,7 @@
 //! The `email` processor against a real SMTP server.
 
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
 mod contract;
 mod faults;
 mod hostile;

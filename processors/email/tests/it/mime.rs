@@ -108,7 +108,8 @@ fn words(value: &str) -> String {
             .strip_prefix("=?utf-8?b?")
             .and_then(|word| word.strip_suffix("?="));
         // White space between two encoded words is not part of the text.
-        if !text.is_empty() && !(encoded_before && inner.is_some()) {
+        let inside = encoded_before && inner.is_some();
+        if !(text.is_empty() || inside) {
             text.push(' ');
         }
         encoded_before = inner.is_some();

@@ -1,14 +1,13 @@
 //! Who gets what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
-use veracity_processor::{OutcomeStatus, Status};
+use veracity_processor::{OutcomeStatus, ProcessContext, Status, sample_report};
 
 use crate::mime::Mail;
 use crate::smtp::Server;
 use crate::{KEY, LIMIT, attempt, config, deliver};
-use veracity_processor::{ProcessContext, sample_report};
 
 #[test]
 fn recipients_by_severity_and_owner_get_their_own_results() {
@@ -48,7 +47,7 @@ fn recipients_by_severity_and_owner_get_their_own_results() {
         assert_eq!(shown(to, "Weather is known"), weather, "{to}");
         assert_eq!(shown(to, "tail numbers known"), tail_numbers, "{to}");
     }
-    let ids: std::collections::BTreeSet<&str> = by_recipients
+    let ids: BTreeSet<&str> = by_recipients
         .values()
         .map(|mail| mail.header("Message-ID"))
         .collect();

@@ -73,7 +73,7 @@ fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor 
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Settings with `scheme`, the login, and `authority` as the only one trusted.
+/// Settings with `scheme`, the login, and `authority` as one that is trusted.
 fn settings(scheme: &str, server: &Server, authority: &Authority) -> Value {
     let mut config = config(&format!("{scheme}://{LOGIN}@localhost:{}", server.port()));
     config["tls_ca_file"] = json!(authority.file());
