@@ -13,11 +13,17 @@ step() { printf '\n== %s\n' "$*" >&2; }
 step format
 cargo fmt --all --check
 
+step servers
+bash .ci/servers.sh
+cargo build --locked -p veracity-servers
+# One PostgreSQL and one MariaDB for all tests; each test gets databases of its own.
+with_servers() { "${CARGO_TARGET_DIR:-target}/debug/veracity-servers" "$@"; }
+
 step tests
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace --locked --no-fail-fast
+    with_servers cargo nextest run --workspace --locked --no-fail-fast
 else
-    cargo test --workspace --locked --tests --examples
+    with_servers cargo test --workspace --locked --tests --examples
 fi
 
 step doc tests

@@ -17,6 +17,8 @@ use veracity_email as _;
 use veracity_json as _;
 use veracity_webhook as _;
 
+pub use veracity_host::isolation::serve_if_worker;
+
 /// What a program that verifies data needs.
 ///
 /// The metrics are functions of [`metrics`](crate::metric::functions): `metrics::row_count()`.

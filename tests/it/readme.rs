@@ -70,6 +70,19 @@ fn the_picture_of_the_readme_is_what_the_program_prints() {
 #[test]
 fn the_other_suites_of_the_readme_are_valid() {
     for block in &yaml_blocks()[1..] {
-        file::parse(block, "README.md", &|_| None).unwrap();
+        let suite = file::parse(block, "README.md", &|_| None).unwrap().suite;
+        veracity::serve_if_worker();
+        veracity::delivery::host(&suite, Path::new("."), "").unwrap();
+    }
+}
+
+#[test]
+fn the_processor_of_the_readme_is_the_one_of_the_examples() {
+    let readme = include_str!("../../README.md");
+    for file in [
+        include_str!("../../examples/custom-processor/src/lib.rs"),
+        include_str!("../../examples/custom-processor/src/main.rs"),
+    ] {
+        assert!(readme.contains(file), "the README shows another text than\n{file}");
     }
 }

@@ -79,8 +79,8 @@ fn a_suite_with_everything_is_read_as_it_is_written() {
         ]
     );
     let place = processing.place("/email/to/0").unwrap();
-    assert_eq!((place.line, place.column), (34, 15));
-    assert_eq!(processing.place("/email/missing").unwrap().line, 34);
+    assert_eq!((place.line, place.column), (31, 16));
+    assert_eq!(processing.place("/email/missing").unwrap().line, 31);
     assert_eq!(processing.disabled, ["slack"]);
     assert_eq!(
         (suite.name.as_str(), suite.fail_on),
