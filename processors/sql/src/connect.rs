@@ -59,6 +59,8 @@ pub struct Database {
     pool: AnyPool,
     dialect: Dialect,
     place: String,
+    secrets: Vec<String>,
+    target: Target,
 }
 
 impl fmt::Debug for Database {
@@ -79,18 +81,14 @@ impl Database {
         let address = address::parse(url).map_err(SqlError::configuration)?;
         let place = address.place(&options.base);
         let secrets = address.secrets();
-        let opened = Self::open(address, &place, options).await;
-        opened.map_err(|mut error| {
-            for secret in &secrets {
-                error.message = error.message.replace(secret.as_str(), "***");
-            }
-            error.context(format!("cannot open {place}"))
-        })
+        let opened = Self::open(address, &place, secrets.clone(), options).await;
+        opened.map_err(|error| struck(error, &secrets).context(format!("cannot open {place}")))
     }
 
     async fn open(
         address: Address,
         place: &str,
+        secrets: Vec<String>,
         options: &ConnectOptions,
     ) -> Result<Self, SqlError> {
         sqlx::any::install_default_drivers();
@@ -109,21 +107,12 @@ impl Database {
         }
         .disable_statement_logging();
         let setup = Setup::new(dialect, options);
-        // The pool would try again and again, and then only say that it waited.
-        let first = async {
-            let mut connection = AnyConnection::connect_with(&connect).await?;
-            setup.run(&mut connection).await?;
-            if let Some(path) = &file {
-                sqlite::check(&mut connection, path).await?;
-            }
-            connection.close().await?;
-            Ok::<_, SqlError>(())
+        let target = Target {
+            connect: connect.clone(),
+            setup: setup.clone(),
+            limit: options.acquire_timeout,
         };
-        let limit = options.acquire_timeout;
-        match tokio::time::timeout(limit, first).await {
-            Err(_) => return Err(SqlError::retryable(format!("no answer within {limit:?}"))),
-            Ok(connected) => connected?,
-        }
+        target.reach(file.as_deref()).await?;
         // In memory each connection is a database of its own, so the one must last.
         let lasting = dialect == Dialect::Sqlite;
         let idle = Duration::from_secs(600);
@@ -133,7 +122,7 @@ impl Database {
             } else {
                 options.max_connections.max(1)
             })
-            .acquire_timeout(limit)
+            .acquire_timeout(options.acquire_timeout)
             .idle_timeout((!lasting).then_some(idle))
             .max_lifetime((!lasting).then_some(3 * idle))
             .after_connect(move |connection, _| {
@@ -145,6 +134,8 @@ impl Database {
             pool,
             dialect,
             place: place.to_owned(),
+            secrets,
+            target,
         })
     }
 
@@ -176,9 +167,64 @@ impl Database {
         })
     }
 
+    /// Makes a new connection to the server and closes it. The pool tries again and again
+    /// and then only says that it waited; this says why.
+    ///
+    /// # Errors
+    ///
+    /// Why there can be no connection.
+    pub async fn reach(&self) -> Result<(), SqlError> {
+        // The one connection to a file is busy, not lost.
+        if self.dialect == Dialect::Sqlite {
+            return Ok(());
+        }
+        let reached = self.target.reach(None).await;
+        reached.map_err(|error| {
+            struck(error, &self.secrets).context(format!("cannot reach {}", self.place))
+        })
+    }
+
     /// Closes the connections.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// `error` without `secrets`.
+fn struck(mut error: SqlError, secrets: &[String]) -> SqlError {
+    for secret in secrets {
+        error.message = error.message.replace(secret.as_str(), "***");
+    }
+    error
+}
+
+/// What a connection is made from.
+#[derive(Clone)]
+struct Target {
+    connect: AnyConnectOptions,
+    setup: Setup,
+    limit: Duration,
+}
+
+impl Target {
+    /// Makes a connection, with which the SQLite file `file` is checked.
+    async fn reach(&self, file: Option<&str>) -> Result<(), SqlError> {
+        let reach = async {
+            let mut connection = AnyConnection::connect_with(&self.connect).await?;
+            self.setup.run(&mut connection).await?;
+            if let Some(path) = file {
+                sqlite::check(&mut connection, path).await?;
+            }
+            connection.close().await?;
+            Ok(())
+        };
+        match tokio::time::timeout(self.limit, reach).await {
+            Ok(reached) => reached,
+            Err(_) => {
+                let limit = self.limit;
+                Err(SqlError::retryable(format!("no answer within {limit:?}")))
+            }
+        }
     }
 }
 

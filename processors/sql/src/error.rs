@@ -83,6 +83,12 @@ impl SqlError {
         }
     }
 
+    /// Whether the pool had no connection to give;
+    /// [`Database::reach`](crate::Database::reach) may know why.
+    pub fn is_starved(&self) -> bool {
+        self.code.as_deref() == Some(STARVED)
+    }
+
     /// Whether the same transaction may well succeed at once: it lost against another one
     /// (deadlock, serialization failure), or its connection was lost.
     pub fn is_transient(&self) -> bool {
@@ -103,6 +109,8 @@ impl SqlError {
 
 /// Stands for a code where a connection was lost.
 const LOST: &str = "connection lost";
+/// Stands for a code where there was no connection to be had.
+const STARVED: &str = "no connection";
 
 impl fmt::Display for SqlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,9 +125,10 @@ impl From<sqlx::Error> for SqlError {
         match error {
             sqlx::Error::Database(error) => reported(&*error),
             sqlx::Error::Io(error) => lost(&error),
-            sqlx::Error::PoolTimedOut => {
-                Self::retryable("no connection to the database became free in time")
-            }
+            sqlx::Error::PoolTimedOut => Self {
+                code: Some(STARVED.into()),
+                ..Self::retryable("no connection to the database became free in time")
+            },
             sqlx::Error::PoolClosed => Self::retryable("the connection pool is closed"),
             sqlx::Error::WorkerCrashed => Self::retryable("the thread of the database ended"),
             sqlx::Error::BeginFailed => Self::retryable("the transaction could not begin"),

@@ -80,7 +80,12 @@ impl Schema<'_> {
         loop {
             let mut transaction = match self.dialect {
                 Dialect::Sqlite => connection.begin_with("begin immediate").await?,
-                Dialect::Postgres | Dialect::MySql => connection.begin().await?,
+                // In a stricter one, all would be seen as it was before the lock was had.
+                Dialect::Postgres => {
+                    let begin = "begin isolation level read committed";
+                    connection.begin_with(begin).await?
+                }
+                Dialect::MySql => connection.begin().await?,
             };
             if self.dialect == Dialect::Postgres {
                 let patience = format!(

@@ -11,6 +11,7 @@ pub struct StoreError {
     message: String,
     kind: SqlErrorKind,
     transient: bool,
+    starved: bool,
     code: Option<String>,
 }
 
@@ -20,6 +21,7 @@ impl StoreError {
             message: message.into(),
             kind,
             transient: false,
+            starved: false,
             code: None,
         }
     }
@@ -60,6 +62,11 @@ impl StoreError {
         self.transient
     }
 
+    /// Whether there was no connection to be had.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved
+    }
+
     /// The database's code, if it is the database that complains.
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
@@ -78,6 +85,7 @@ impl From<SqlError> for StoreError {
     fn from(error: SqlError) -> Self {
         Self {
             transient: error.is_transient(),
+            starved: error.is_starved(),
             message: error.message,
             kind: error.kind,
             code: error.code,

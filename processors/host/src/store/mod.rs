@@ -67,6 +67,7 @@ impl Store {
         let options = ConnectOptions {
             base: base.to_owned(),
             application_name: "veracity store".into(),
+            acquire_timeout: Duration::from_secs(5),
             ..ConnectOptions::default()
         };
         let database = Database::connect(url, &options).await?;
@@ -110,6 +111,10 @@ impl Store {
         for _ in 1..ATTEMPTS {
             match operation().await {
                 Err(error) if error.is_transient() => {}
+                Err(error) if error.is_starved() => {
+                    let why = self.database.reach().await.err();
+                    return Err(why.map_or(error, StoreError::from));
+                }
                 done => return done,
             }
             tokio::time::sleep(wait + wait.mul_f64(fastrand::f64())).await;

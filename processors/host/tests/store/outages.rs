@@ -175,6 +175,10 @@ async fn down(kind: Kind) {
         .await;
     let error = error.expect_err("the server is down");
     assert!(error.is_retryable(), "{error}");
+    assert!(
+        error.to_string().ends_with(": connection refused"),
+        "{error}"
+    );
     spool
         .write(&report(2), "", &[delivery(2, "email")])
         .unwrap();
