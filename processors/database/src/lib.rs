@@ -11,7 +11,7 @@ mod settings;
 mod tables;
 mod value;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -32,8 +32,7 @@ register!(
         .example("database: {url: \"${secret:DQ_DATABASE}\"}")
 );
 
-/// How often a transaction is tried within one attempt, if it lost against another one
-/// or its connection was lost.
+/// How often something is tried within one attempt.
 const TRIES: u32 = 4;
 
 /// How long closing connections may take.
@@ -69,8 +68,12 @@ impl Processor for DatabaseProcessor {
 #[async_trait]
 impl ResultProcessor for DatabaseProcessor {
     /// Connects, creates or migrates the tables, and checks them.
-    async fn startup(&self, _: &StartContext) -> Result<(), ProcessorError> {
-        self.database().await.map(drop).map_err(told)
+    async fn startup(&self, context: &StartContext) -> Result<(), ProcessorError> {
+        let mut patience = Patience::until(context.deadline);
+        while let Err(error) = self.database().await {
+            patience.bear(error).await?;
+        }
+        Ok(())
     }
 
     async fn process(
@@ -78,20 +81,11 @@ impl ResultProcessor for DatabaseProcessor {
         report: &Report,
         context: &ProcessContext,
     ) -> Result<Outcome, ProcessorError> {
-        let mut tries = 1;
-        loop {
-            let error = match self.write(report).await {
-                Ok(()) => return Ok(Outcome::done()),
-                Err(error) => error,
-            };
-            // Between 50 and 100, 200, 400 milliseconds.
-            let wait = Duration::from_millis(50 + fastrand::u64(0..=(25 << tries)));
-            if !error.is_transient() || tries == TRIES || context.remaining() < 4 * wait {
-                return Err(told(error));
-            }
-            tokio::time::sleep(wait).await;
-            tries += 1;
+        let mut patience = Patience::until(context.deadline);
+        while let Err(error) = self.write(report).await {
+            patience.bear(error).await?;
         }
+        Ok(Outcome::done())
     }
 
     async fn health(&self) -> Result<Health, ProcessorError> {
@@ -179,6 +173,34 @@ impl DatabaseProcessor {
 async fn close(database: &Database) {
     // A server that is gone does not answer a goodbye.
     let _ = tokio::time::timeout(FAREWELL, database.close()).await;
+}
+
+/// What decides whether something is tried again within one attempt.
+struct Patience {
+    tries: u32,
+    deadline: Instant,
+}
+
+impl Patience {
+    fn until(deadline: Instant) -> Self {
+        Self { tries: 0, deadline }
+    }
+
+    /// Waits a little, if another try may work at once: what failed lost against another
+    /// transaction, or its connection was lost. Else `error` is for the host.
+    async fn bear(&mut self, error: SqlError) -> Result<(), ProcessorError> {
+        self.tries += 1;
+        // A pool whose server went away only says that it waited; a new one says why.
+        let stale = self.tries == 1 && error.is_retryable() && error.code.is_none();
+        // At most 100, 150 and 250 milliseconds.
+        let wait = Duration::from_millis(50 + fastrand::u64(0..=(25 << self.tries)));
+        let in_time = Instant::now() + 4 * wait < self.deadline;
+        if self.tries == TRIES || !in_time || !(stale || error.is_transient()) {
+            return Err(told(error));
+        }
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
 }
 
 fn told(error: SqlError) -> ProcessorError {

@@ -7,4 +7,5 @@ mod faults;
 mod locks;
 mod names;
 mod place;
+mod readme;
 mod written;

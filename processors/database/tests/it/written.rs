@@ -44,12 +44,12 @@ fn dump(place: &Place, table: &str, columns: &str) -> String {
         })
         .collect();
     let order = if table == "runs" {
-        "run_id"
+        "t.run_id"
     } else {
-        "run_id, position"
+        "t.run_id, t.position"
     };
     let sql = format!(
-        "select {} from veracity_{table} order by {order}",
+        "select {} from veracity_{table} t order by {order}",
         selected.join(", ")
     );
     let mut text = format!("== {table}\n");
