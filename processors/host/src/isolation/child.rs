@@ -40,9 +40,13 @@ pub struct Program {
 /// The process starts with the first call, gets its configuration on its standard input,
 /// and is killed with its whole process group when it does not answer in time or answers
 /// nonsense. The next call starts another; so it does when the process ended by itself
-/// after an answer, but one that is just about to end then counts as crashed. A descendant that makes itself a process group
-/// is not killed. When this process is killed, the standard input of the other ends; if
-/// this program serves as worker, Linux kills the other with it.
+/// after an answer, but one that is just about to end then counts as crashed. A second
+/// answer to one request ends the process too; if it is still under way when the next
+/// request is sent, it is taken for the answer to that.
+///
+/// A descendant that makes itself a process group is not killed. When this process is
+/// killed, the standard input of the other ends; if this program serves as worker, Linux
+/// kills the other with it.
 pub struct Child {
     instance: String,
     what: What,
@@ -88,8 +92,8 @@ impl Child {
     }
 
     /// Lets the process take `bytes` of address space; a worker that much beyond what it has
-    /// when it starts. On Unix, and for an executable only if this program serves as worker
-    /// (see [`serve_if_worker`](super::serve_if_worker)).
+    /// when it starts. On Linux and macOS, and for an executable only if this program serves
+    /// as worker (see [`serve_if_worker`](super::serve_if_worker)).
     ///
     /// An executable has no limit otherwise: programs whose runtime reserves address space
     /// in advance (Go, Java, Node.js) do not start under a small one.

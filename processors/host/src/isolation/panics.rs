@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The most bytes of a panic's message that are kept.
 const LONGEST_MESSAGE: usize = 4096;
@@ -13,26 +13,52 @@ thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// How often the hook was found removed.
+static REMOVALS: AtomicU64 = AtomicU64::new(0);
+
+/// Whether the hook has to be set: it was not yet, or somebody removed it.
+static MISSING: AtomicBool = AtomicBool::new(true);
+
 /// From now on panics of this thread are recorded rather than printed.
 pub(super) fn watch_this_thread() {
-    install();
+    keep_hook();
     WATCHED.set(true);
 }
 
-/// Wraps the process's panic hook, once.
-fn install() {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        let previous = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            // Without its thread-locals a thread is about to end.
-            if WATCHED.try_with(Cell::get).unwrap_or(false) {
-                record(info);
-            } else {
-                previous(info);
-            }
-        }));
-    });
+/// How often the process's panic hook was replaced by one that forgot ours. Whenever that
+/// is found, ours is set again, around the other.
+pub(super) fn replacements() -> u64 {
+    keep_hook();
+    REMOVALS.load(Ordering::Relaxed)
+}
+
+/// Part of the hook, which goes when the hook goes.
+struct Presence;
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        REMOVALS.fetch_add(1, Ordering::Relaxed);
+        MISSING.store(true, Ordering::Release);
+    }
+}
+
+/// Wraps the process's panic hook if it is not wrapped.
+fn keep_hook() {
+    // Nobody may do so while panicking.
+    if std::thread::panicking() || !MISSING.swap(false, Ordering::AcqRel) {
+        return;
+    }
+    let previous = panic::take_hook();
+    let presence = Presence;
+    panic::set_hook(Box::new(move |info| {
+        let _kept = &presence;
+        // Without its thread-locals a thread is about to end.
+        if WATCHED.try_with(Cell::get).unwrap_or(false) {
+            record(info);
+        } else {
+            previous(info);
+        }
+    }));
 }
 
 fn record(info: &PanicHookInfo<'_>) {
@@ -51,6 +77,7 @@ fn record(info: &PanicHookInfo<'_>) {
 ///
 /// A panic while another one unwinds ends the process; nothing can be done about it here.
 pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    keep_hook();
     LAST.set(None);
     panic::catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let message = LAST.take().unwrap_or_else(|| told(text_of(&*payload)));

@@ -1,9 +1,12 @@
 //! A process that is spoken to in lines, and that ends with its group.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -236,8 +239,7 @@ impl Conversation {
     async fn is_gone(&mut self) -> bool {
         // Lets the runtime see what is there to be read.
         tokio::task::yield_now().await;
-        has_ended(&mut self.child, self.group)
-            || timeout(Duration::ZERO, self.lines.next()).await.is_ok()
+        has_ended(&mut self.child, self.group) || at_once(self.lines.next()).await.is_some()
     }
 
     /// Sends `line` and waits for an answer; false if the conversation is over.
@@ -271,7 +273,7 @@ impl Conversation {
         let mut unsent = line;
         let mut glances = interval(GLANCE);
         let deadline = sleep_until(deadline.into());
-        tokio::pin!(deadline);
+        let mut deadline = pin!(deadline);
         loop {
             let stdin = self.stdin.as_mut();
             tokio::select! {
@@ -291,7 +293,7 @@ impl Conversation {
                     }
                 },
                 () = self.errors.read() => {}
-                () = &mut deadline => return Heard::Nothing,
+                () = deadline.as_mut() => return Heard::Nothing,
                 _ = glances.tick() => {
                     if has_ended(&mut self.child, self.group) {
                         // What it said last is in the pipe.
@@ -462,16 +464,30 @@ impl Errors {
     /// Captures what has been written until now, and if the process `ended`, what is left
     /// in the pipe; a descendant in another group may hold it open.
     async fn catch_up(&mut self, ended: bool) {
-        let patience = if ended { GLANCE } else { Duration::ZERO };
         // Not for ever: it may write faster than this reads.
         for _ in 0..256 {
             // Lets the runtime see what is there to be read.
             tokio::task::yield_now().await;
-            if self.stderr.is_none() || timeout(patience, self.read()).await.is_err() {
+            let read = match ended {
+                true => timeout(GLANCE, self.read()).await.ok(),
+                false => at_once(self.read()).await,
+            };
+            if read.is_none() || self.stderr.is_none() {
                 return;
             }
         }
     }
+}
+
+/// What `future` gives without waiting, if it does. A time limit of nothing would wait for
+/// the next tick.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 fn ending(status: Option<ExitStatus>) -> String {

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
+use super::panics;
+
 /// The state that everything in this process shares, at one moment.
 ///
 /// A plugin on a thread can change it for everybody. Taken before plugins are called and
@@ -21,6 +23,8 @@ pub struct Snapshot {
     umask: Option<String>,
     /// Signals that are ignored, and that have handlers, as sets of bits.
     signals: [u64; 2],
+    /// How often somebody replaced the panic hook.
+    hooks: u64,
 }
 
 /// Signals that runtimes handle when they first need to: that a child ended, and the two
@@ -43,6 +47,7 @@ impl Snapshot {
             files: open_files(),
             threads: threads(),
             umask: field("Umask:"),
+            hooks: panics::replacements(),
             signals: ["SigIgn:", "SigCgt:"].map(|name| bits(name).unwrap_or(0) & !OWN_SIGNALS),
         }
     }
@@ -67,6 +72,9 @@ impl Snapshot {
             changes.push(format!(
                 "the mask for new files changed from {before} to {now}"
             ));
+        }
+        if self.hooks > earlier.hooks {
+            changes.push("the panic hook was replaced, and is restored".to_owned());
         }
         if self.signals != earlier.signals {
             let bits = earlier.signals.iter().zip(self.signals);

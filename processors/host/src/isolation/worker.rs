@@ -154,15 +154,15 @@ fn harden() {
     }
 }
 
-/// Limits the address space to `bytes` beyond `present` ones.
+/// Limits the address space to `bytes` beyond `present` ones, where that can be done.
 fn limit_memory(bytes: u64, present: u64) {
-    #[cfg(unix)]
+    #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
         use nix::sys::resource::{Resource, setrlimit};
-        let bytes = nix::sys::resource::rlim_t::from(present.saturating_add(bytes));
+        let bytes = present.saturating_add(bytes);
         let _ = setrlimit(Resource::RLIMIT_AS, bytes, bytes);
     }
-    #[cfg(not(unix))]
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
     let _ = (bytes, present);
 }
 

@@ -196,6 +196,7 @@ fn act(name: &str, gate: &str) -> String {
         }
         "change the folder" => std::env::set_current_dir("/").unwrap(),
         "change the environment" => set_variable(),
+        "replace the panic hook" => std::panic::set_hook(Box::new(|_| println!("oh no"))),
         "ignore a signal" => ignore_a_signal(),
         "change the mask" => {
             nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o77));

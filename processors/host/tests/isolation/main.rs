@@ -14,6 +14,7 @@ mod alone;
 mod executables;
 mod faulty;
 mod ground;
+mod overhead;
 mod threads;
 mod watching;
 mod workers;
@@ -49,5 +50,6 @@ fn main() {
             .iter()
             .map(|&(name, _)| Trial::test(name, move || alone::passes(name).map_err(Into::into))),
     );
+    trials.push(overhead::trial());
     libtest_mimic::run(&arguments, trials).exit();
 }

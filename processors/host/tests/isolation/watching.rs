@@ -5,19 +5,21 @@ use veracity_host::isolation::{Isolated, Snapshot};
 
 use crate::Test;
 use crate::faulty::open;
-use crate::ground::{AMPLE, assert_delivered, deliver, in_worker, on_thread};
+use crate::ground::{AMPLE, assert_delivered, assert_panicked, deliver, in_worker, on_thread};
 
 pub const ALONE: &[Test] = &[
     ("what a processor on a thread changes is told", told),
     ("a changed folder can be restored", restored),
+    ("a replaced panic hook hides no panic", hooked),
     ("a processor in a worker changes nothing", immune),
 ];
 
-const ACTS: [&str; 6] = [
+const ACTS: [&str; 7] = [
     "leave threads",
     "leave files",
     "change the environment",
     "change the mask",
+    "replace the panic hook",
     "ignore a signal",
     "change the folder",
 ];
@@ -59,6 +61,7 @@ fn told() {
             "3 more files open than before, among them /dev/null, /dev/null, /dev/null".to_owned(),
             "the environment changed: `SURPRISE`".to_owned(),
             "the mask for new files changed from 0022 to 0077".to_owned(),
+            "the panic hook was replaced, and is restored".to_owned(),
             "the handling of signals changed: 15".to_owned(),
             format!(
                 "the current folder changed from `{}` to `/`",
@@ -76,6 +79,13 @@ fn restored() {
         Snapshot::take().changes_since(&before),
         Vec::<String>::new()
     );
+}
+
+fn hooked() {
+    let thread = on_thread(json!({"process": "replace the panic hook", "health": "panic"}));
+    assert_delivered(&deliver(&thread, 1, AMPLE), "it is replaced");
+    let fault = thread.health(AMPLE).unwrap_err();
+    assert_panicked(&fault, "text at ", "with its place, and without noise");
 }
 
 fn immune() {

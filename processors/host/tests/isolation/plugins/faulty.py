@@ -90,11 +90,12 @@ for line in sys.stdin:
             time.sleep(1000)
     elif request["type"] == "process":
         attempt = request["context"]["attempt"]
-        if attempt == 1:
+        if MODE == "answer twice":
+            answer = {"type": "outcome", "status": "done", "note": f"attempt {attempt}"}
+            os.write(1, 2 * (json.dumps(answer) + "\n").encode())
+        elif attempt == 1:
             misbehave()
         else:
-            done(attempt)
-        if MODE == "answer twice":
             done(attempt)
         if MODE == "one answer":
             sys.exit(0)
