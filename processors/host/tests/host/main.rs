@@ -1,0 +1,62 @@
+//! What a suite's processors do, or do wrong, and what the host makes of it: seen from
+//! outside, through its public interface.
+//!
+//! Plugins here block threads, change the process and end it, so every test has a process of
+//! its own: this program, run again.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests and bad plugins may panic and print"
+)]
+
+mod alone;
+mod durable;
+mod ending;
+mod executables;
+mod faults;
+mod ground;
+mod kill;
+mod order;
+mod outage;
+mod player;
+mod prepare;
+mod retries;
+mod scale;
+mod secrets;
+
+use libtest_mimic::{Arguments, Trial};
+use veracity_host::isolation::serve_if_worker;
+
+/// A test, or another program that tests need.
+type Test = (&'static str, fn());
+
+/// Functions with their names.
+macro_rules! tests {
+    ($($test:ident),* $(,)?) => { &[$((stringify!($test), $test)),*] };
+}
+pub(crate) use tests;
+
+fn main() {
+    serve_if_worker();
+    let tests: Vec<Test> = [
+        faults::TESTS,
+        retries::TESTS,
+        ending::TESTS,
+        order::TESTS,
+        prepare::TESTS,
+        secrets::TESTS,
+        durable::TESTS,
+        outage::TESTS,
+        executables::TESTS,
+        scale::TESTS,
+        kill::TESTS,
+    ]
+    .concat();
+    alone::run_if_asked(&[&tests, durable::PROGRAMS, kill::PROGRAMS]);
+    let trials = tests.into_iter().map(|(name, _)| {
+        let trial = move || alone::passes(name).map_err(Into::into);
+        Trial::test(name, trial)
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit();
+}

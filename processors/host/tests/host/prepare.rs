@@ -1,0 +1,187 @@
+//! What is wrong is told before anything runs: all of it, with its place.
+
+use serde_json::{Value, json};
+use veracity_host::{Host, Registry};
+use veracity_processor::DeliveryStatus::{Dead, Delivered};
+use veracity_processor::{Kind, PLUGIN_API_VERSION, Plugin};
+
+use crate::ground::{Ground, assert_ended, deliver, of, report};
+use crate::player::Player;
+use crate::{Test, tests};
+
+pub const TESTS: &[Test] = tests![
+    two_plugins_of_one_name_are_refused_with_both_origins,
+    an_unknown_processor_comes_with_the_nearest_name,
+    a_plugin_for_another_version_is_told_and_the_others_run,
+    a_plugin_that_panics_when_asked_about_itself_is_told_and_the_others_run,
+    who_waits_in_a_circle_is_told_the_circle,
+    who_comes_after_nobody_is_told_so,
+    everything_that_is_wrong_is_told_at_once_with_its_place,
+    preparing_opens_and_starts_nothing,
+];
+
+static ONE: Plugin = Plugin::processor::<Player>("twin", "1.2.0").from_crate("one_crate");
+static OTHER: Plugin = Plugin::processor::<Player>("twin", "7.0.1").from_crate("other_crate");
+
+fn two_plugins_of_one_name_are_refused_with_both_origins() {
+    let registry = Registry::default();
+    registry.register(&ONE).unwrap();
+    assert_eq!(
+        registry.register(&OTHER).unwrap_err().to_string(),
+        "two plugins are processor `twin`: 1.2.0 of `one_crate` and 7.0.1 of `other_crate`"
+    );
+    let entry = registry.get(Kind::Processor, "twin").unwrap();
+    assert_eq!(entry.origin(), "one_crate", "the first stays");
+}
+
+/// What is wrong with `processors`, as `path: message`.
+fn wrong(processors: &[(&str, Value)]) -> Vec<String> {
+    let configuration = Ground::new().configuration(processors);
+    let error = Host::prepare(configuration).unwrap_err();
+    let told = error.0.into_iter();
+    told.map(|error| format!("{}: {}", error.path, error.message))
+        .collect()
+}
+
+#[track_caller]
+fn assert_begin(told: &[String], expected: &[&str]) {
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "no `{expected}`: {told}");
+    }
+}
+
+fn an_unknown_processor_comes_with_the_nearest_name() {
+    let told = wrong(&[("x", json!({"use": "plyer"})), ("folower", Value::Null)]);
+    assert_begin(
+        &told,
+        &[
+            "/x/use: unknown processor `plyer`, did you mean `player`?; there are ",
+            "/folower: unknown processor `folower`, did you mean `follower`?; there are ",
+        ],
+    );
+    assert!(told[0].contains("is not linked"), "{told:?}");
+}
+
+fn a_plugin_for_another_version_is_told_and_the_others_run() {
+    let ground = Ground::new();
+    let host = ground.host(&[
+        (
+            "future",
+            json!({"use": "from-the-future", "required": true}),
+        ),
+        ("p", ground.player(json!({}))),
+    ]);
+    let delivered = deliver(&host, &report());
+    let expected = format!(
+        "`from-the-future` 3.2.1 needs version `2.0` of the plugin API; this program has \
+         {PLUGIN_API_VERSION} and takes "
+    );
+    assert_ended(of(&delivered, "future"), Dead, &expected);
+    assert_ended(of(&delivered, "p"), Delivered, "");
+    assert!(!delivered.is_complete());
+    assert_eq!(host.shutdown(), Vec::<String>::new());
+}
+
+fn a_plugin_that_panics_when_asked_about_itself_is_told_and_the_others_run() {
+    let ground = Ground::new();
+    let host = ground.host(&[("mute", Value::Null), ("p", ground.player(json!({})))]);
+    let delivered = deliver(&host, &report());
+    let told = "processor `mute` is broken: it panics when it is asked about itself";
+    assert_ended(of(&delivered, "mute"), Dead, told);
+    assert_ended(of(&delivered, "p"), Delivered, "");
+}
+
+fn who_waits_in_a_circle_is_told_the_circle() {
+    let after = |names: &[&str]| json!({"use": "player", "after": names});
+    let circle = [
+        ("a", after(&["c", "free"])),
+        ("b", after(&["a"])),
+        ("c", after(&["b"])),
+        ("free", after(&[])),
+        ("victim", after(&["c"])),
+    ];
+    let told = wrong(&circle);
+    let expected = "/a: processors wait for each other: `a` -> `c` -> `b` -> `a`";
+    assert_eq!(told, [expected]);
+    let itself = wrong(&[("a", after(&["a"]))]);
+    assert_eq!(itself, ["/a: processors wait for each other: `a` -> `a`"]);
+    let plugin = wrong(&[("me", json!({"use": "narcissus"}))]);
+    assert_eq!(
+        plugin,
+        ["/me: processors wait for each other: `me` -> `me`"]
+    );
+    let both = [
+        ("follower", json!({})),
+        ("p", json!({"use": "player", "after": ["follower"]})),
+    ];
+    let expected = "/follower: processors wait for each other: `follower` -> `p` -> `follower`";
+    assert_eq!(wrong(&both), [expected]);
+}
+
+fn who_comes_after_nobody_is_told_so() {
+    let told = wrong(&[
+        ("a", json!({"use": "player", "after": ["bb", "zzzz"]})),
+        ("b", json!({"use": "player"})),
+    ]);
+    assert_begin(
+        &told,
+        &[
+            "/a/after: processor `a` comes after `bb`, which is not configured, did you mean \
+             `b`?; there are `a`, `b`",
+            "/a/after: processor `a` comes after `zzzz`, which is not configured; there are",
+        ],
+    );
+    let told = wrong(&[("follower", Value::Null)]);
+    let expected =
+        "/follower: processor `follower` needs processor `player`, which is not configured";
+    assert_eq!(told, [expected]);
+}
+
+fn everything_that_is_wrong_is_told_at_once_with_its_place() {
+    let told = wrong(&[
+        (
+            "a",
+            json!({"use": "player", "proces": "x", "millis": "soon"}),
+        ),
+        (
+            "b",
+            json!({"use": "player", "retries": -1, "on": "failur", "severities": ["P9"]}),
+        ),
+        (
+            "c",
+            json!({"use": "player", "time_limit": "soon", "memory_limit": "9"}),
+        ),
+        ("d", json!({"use": "player", "build": "error"})),
+        ("e", json!("a text")),
+        ("good", json!({"use": "player"})),
+        ("good", json!({"use": "player"})),
+        ("x/y", json!({"use": "player", "enabled": "yes"})),
+    ]);
+    assert_begin(
+        &told,
+        &[
+            "/a/millis: expected a whole number, found text",
+            "/a/proces: unknown key, did you mean `process`?; the keys here are ",
+            "/b/on: expected one of `always`, `change`, `failure`, found `failur`, did you mean \
+             `failure`?",
+            "/b/retries: ",
+            "/b/severities/0: expected one of `P0`, `P1`, `P2`, `P3`, found `P9`",
+            "/c/memory_limit: `9` is no size, write `512MiB` or `2GiB`",
+            "/c/time_limit: `soon` is no time, write `10s` or `2min`",
+            "/d/build: it shall fail",
+            "/e: expected a mapping of settings",
+            "/good: `good` is configured twice",
+            "/x~1y/enabled: expected true or false, found text",
+        ],
+    );
+}
+
+fn preparing_opens_and_starts_nothing() {
+    let ground = Ground::new();
+    let mut configuration = ground.configuration(&[("p", ground.player(json!({})))]);
+    configuration.store = Some("sqlite:store.db".into());
+    let host = Host::prepare(configuration).unwrap();
+    drop(host);
+    assert_eq!(std::fs::read_dir(&ground.folder).unwrap().count(), 0);
+}
