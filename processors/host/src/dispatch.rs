@@ -21,7 +21,7 @@ const MOST_EARLIER: usize = 100;
 /// How long a delivery whose processor comes after one that failed has to wait.
 const DEPENDENCY_PAUSE: Duration = Duration::from_secs(30);
 /// Beyond what its attempts may take, how long nobody else may take a delivery.
-const LEASE_MARGIN: Duration = Duration::from_secs(15);
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// A delivery of an earlier run.
 #[derive(Debug, Clone)]
@@ -152,6 +152,39 @@ impl Dispatch {
         delivered
     }
 
+    /// Carries `report` to `instance`, without storing it.
+    pub fn replay(&self, instance: &Instance, report: &Report) -> Delivery {
+        let mut settings = instance.settings.clone();
+        settings.on = On::Always;
+        let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Skipped);
+        if let Some(reason) = instance.disabled() {
+            delivery.status = DeliveryStatus::Disabled;
+            delivery.note = Some(reason.to_owned());
+            return delivery;
+        }
+        match view(report, None, &settings, &instance.capabilities) {
+            View::Nothing(reason) => {
+                delivery.note = Some(reason);
+                delivery
+            }
+            View::Given(view) => {
+                let job = Job {
+                    report: Arc::new(*view),
+                    idempotency_key: idempotency_key(report.run.id, &instance.name),
+                    attempts: 0,
+                    insist: true,
+                };
+                let mut delivery =
+                    attempt::deliver(instance, &job, &self.keep, &self.stop).delivery;
+                if delivery.pending {
+                    // Nobody keeps it.
+                    (delivery.pending, delivery.status) = (false, DeliveryStatus::Dead);
+                }
+                delivery
+            }
+        }
+    }
+
     /// The suite's last report, if an instance asks for changes.
     fn previous(&self, report: &Report, delivered: &mut Delivered) -> Option<Report> {
         let mut instances = self.waves.iter().flatten();
@@ -275,10 +308,8 @@ impl Dispatch {
         if able.is_empty() {
             return Vec::new();
         }
-        let attempts =
-            |instance: &Instance| instance.settings.time_limit * (instance.settings.retries + 1);
-        let longest = able.iter().map(|instance| attempts(instance)).max();
-        let lease = longest.unwrap_or_default() + PATIENCE + LEASE_MARGIN;
+        let longest = able.iter().map(|instance| longest(instance)).max();
+        let lease = longest.unwrap_or_default() + LEASE_MARGIN;
         let filter = Filter {
             suite: Some(self.suite.clone()),
             processors: able.iter().map(|instance| instance.name.clone()).collect(),
@@ -490,6 +521,20 @@ impl Dispatch {
             .with(|store, now| store.settle(claim, settlement, attempts, now));
         matches!(settled, Some(Ok(true)))
     }
+}
+
+/// The longest that all attempts of a run may take.
+fn longest(instance: &Instance) -> Duration {
+    let settings = &instance.settings;
+    let waits = if settings.retries == 0 {
+        Duration::ZERO
+    } else {
+        PATIENCE
+    };
+    settings
+        .time_limit
+        .saturating_mul(settings.retries.saturating_add(1))
+        + waits
 }
 
 /// What is told of a delivery whose thread did not come back.

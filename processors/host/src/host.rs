@@ -1,6 +1,6 @@
 //! The processors of a suite, from their configuration to their end.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::attempt::clean;
 use crate::configuration::{Configuration, Prepared};
 use crate::dispatch::{Dispatch, Resumed};
 use crate::instance::Instance;
-use crate::isolation::Fault;
+use crate::isolation::{Fault, Snapshot};
 use crate::keep::Keep;
 use crate::registry::Broken;
 use crate::stop::Stop;
@@ -37,6 +37,8 @@ pub struct Host {
     store_error: Option<String>,
     stop: Stop,
     starting: Mutex<Option<JoinHandle<()>>>,
+    /// What the process was like before the first report was carried.
+    before: OnceLock<Snapshot>,
 }
 
 /// What became of a report.
@@ -94,6 +96,7 @@ impl Host {
             store_error: None,
             stop: Stop::default(),
             starting: Mutex::default(),
+            before: OnceLock::new(),
         })
     }
 
@@ -213,7 +216,10 @@ impl Host {
     /// left of earlier runs of the suite is delivered too.
     pub fn deliver(&self, report: &Report) -> Delivered {
         self.wait_for_start();
+        let before = self.before.get_or_init(Snapshot::take);
         let mut delivered = self.dispatch().deliver(report, self.store_error.as_deref());
+        // What comes after the processors must find its files.
+        before.restore_folder();
         for broken in &self.broken {
             let warning = format!(
                 "plugin `{}` of `{}` is broken: {}",
@@ -295,6 +301,11 @@ impl Host {
         }
         warnings.extend(self.keep.complaints());
         self.keep.close();
+        if let Some(before) = self.before.get() {
+            let changes = Snapshot::take().changes_since(before);
+            let left = |change| format!("a processor left something behind: {change}");
+            warnings.extend(changes.into_iter().map(left));
+        }
         warnings
     }
 }

@@ -11,9 +11,7 @@ use veracity_processor::{
 
 use crate::error::PluginError;
 use crate::fields;
-use crate::isolation::{
-    Attempt, Call, Child, Fault, Isolated, Program, Thread, once, worker,
-};
+use crate::isolation::{Attempt, Call, Child, Fault, Isolated, Program, Thread, once, worker};
 use crate::paths;
 use crate::redact::{Redactor, secrets_in};
 use crate::registry::{Entry, Registry, Source};
