@@ -46,7 +46,8 @@ pub fn in_worker(config: Value) -> veracity_host::isolation::Child {
     worker::worker("tested", "faulty", config, 1 << 30).unwrap()
 }
 
-fn plugin() -> &'static Plugin {
+/// The plugin `faulty`.
+pub fn plugin() -> &'static Plugin {
     Plugin::linked()
         .find(|plugin| plugin.name() == "faulty")
         .unwrap()

@@ -12,7 +12,7 @@ use crate::Test;
 use crate::faulty::open;
 use crate::ground::{
     AMPLE, SHORT, assert_delivered, assert_hung, assert_panicked, assert_unavailable, deliver,
-    fault_of, leaves_nothing, on_thread, until,
+    fault_of, leaves_nothing, on_thread, plugin, until,
 };
 
 pub const TOGETHER: &[Test] = &[
@@ -132,8 +132,7 @@ fn laziness() {
         let built = Arc::clone(built);
         Thread::new("lazy", move || {
             assert!(!built.swap(true, Ordering::Relaxed), "twice");
-            let plugin = veracity_processor::Plugin::linked().next().unwrap();
-            plugin.build_processor(Value::Null)
+            plugin().build_processor(Value::Null)
         })
     };
     let unused = make(&built);
@@ -234,8 +233,7 @@ fn names() {
             tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
         names.any(|found| found.trim_end() == name)
     };
-    let plugin = veracity_processor::Plugin::linked().next().unwrap();
-    let thread = Thread::new("nam\0ed", || plugin.build_processor(Value::Null));
+    let thread = Thread::new("nam\0ed", || plugin().build_processor(Value::Null));
     thread.startup(AMPLE).unwrap();
     assert!(named("vp:named"));
     drop(thread);
