@@ -149,14 +149,22 @@ impl DatabaseProcessor {
 
     async fn write(&self, report: &Report) -> Result<(), SqlError> {
         let database = self.database().await?;
-        let written = insert::run(&database, &self.tables, report).await;
-        if let Err(error) = written {
-            // A new connection tells why there is none; and the tables are looked at again
-            // if it was not only the connection.
-            self.forget(error.is_transient()).await;
-            return Err(error.context(database.place()));
+        let Err(mut error) = insert::run(&database, &self.tables, report).await else {
+            return Ok(());
+        };
+        // The pool only says that it waited.
+        if error.is_retryable()
+            && !error.is_transient()
+            && error.dialect.is_none()
+            && let Err(reason) = database.reach().await
+        {
+            error = reason;
+        } else {
+            error = error.context(database.place());
         }
-        Ok(())
+        // The tables are looked at again if it was not only the connection.
+        self.forget(error.is_transient()).await;
+        Err(error)
     }
 
     /// Closes the connections; the next use makes new ones, and checks the tables again
@@ -190,12 +198,10 @@ impl Patience {
     /// transaction, or its connection was lost. Else `error` is for the host.
     async fn bear(&mut self, error: SqlError) -> Result<(), ProcessorError> {
         self.tries += 1;
-        // A pool whose server went away only says that it waited; a new one says why.
-        let stale = self.tries == 1 && error.is_retryable() && error.code.is_none();
         // At most 100, 150 and 250 milliseconds.
         let wait = Duration::from_millis(50 + fastrand::u64(0..=(25 << self.tries)));
         let in_time = Instant::now() + 4 * wait < self.deadline;
-        if self.tries == TRIES || !in_time || !(stale || error.is_transient()) {
+        if self.tries == TRIES || !in_time || !error.is_transient() {
             return Err(told(error));
         }
         tokio::time::sleep(wait).await;
