@@ -8,16 +8,54 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
-use veracity_processor::{Location, Severity};
+use serde_json::{Map, Value, json};
+use veracity_processor::{Kind, Location, Plugin, Severity};
 
 use super::node::AT;
 use super::setting::Setting;
 use super::yaml::{self, Place};
 use super::{Format, FormatOptions, Integrity, OnNull};
 
-/// The JSON Schema of suite files, for editors.
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(SuiteKeys).to_value()
+/// The JSON Schema of suite files, for editors. Processors configured under their own
+/// names have the settings of the plugins linked into this program.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(SuiteKeys).to_value();
+    let mut processors = Map::new();
+    let mut plugins: Vec<_> = Plugin::linked()
+        .filter(|plugin| plugin.kind() == Kind::Processor)
+        .map(Plugin::info)
+        .collect();
+    plugins.sort_by(|a, b| a.name.cmp(&b.name));
+    for plugin in plugins {
+        let mut settings = plugin.config_schema;
+        let own = settings["properties"].as_object().cloned();
+        let mut properties = own.unwrap_or_default();
+        let common = veracity_host::Settings::schema();
+        let common = common["properties"].as_object().cloned();
+        properties.extend(common.unwrap_or_default());
+        // Nothing at all stands for no settings.
+        if settings["required"].is_null() {
+            settings["type"] = json!(["object", "null"]);
+        }
+        let places = format!("#/$defs/{}/", plugin.name);
+        settings["properties"] = Value::Object(properties);
+        settings["description"] = plugin.description.into();
+        if let Some(settings) = settings.as_object_mut() {
+            settings.remove("$schema");
+            settings.remove("title");
+        }
+        // What it refers to stands below it now.
+        let text = settings.to_string().replace("\"#/", &format!("\"{places}"));
+        let settings = serde_json::from_str(&text).unwrap_or_default();
+        schema["$defs"][&plugin.name] = settings;
+        let refers = json!({"$ref": format!("#/$defs/{}", plugin.name)});
+        processors.insert(plugin.name, refers);
+    }
+    if let Some(keys) = schema["$defs"].as_object_mut() {
+        keys.sort_keys();
+    }
+    schema["properties"]["processors"]["properties"] = Value::Object(processors);
+    schema
 }
 
 /// A veracity suite: what must hold for some datasets.
@@ -260,6 +298,15 @@ mod tests {
     #[test]
     fn the_json_schema_of_suite_files_is_stable_and_describes_every_key() {
         let schema = schema();
+        let processors = schema["properties"]["processors"]["properties"].as_object();
+        for (name, reference) in processors.unwrap() {
+            let target = reference["$ref"]
+                .as_str()
+                .unwrap()
+                .strip_prefix('#')
+                .unwrap();
+            assert!(schema.pointer(target).is_some(), "{name}");
+        }
         let mut objects = vec![&schema];
         objects.extend(schema["$defs"].as_object().unwrap().values());
         for object in objects {

@@ -1,8 +1,10 @@
 //! The command as people and programs see it: output, messages and exit codes.
 
+mod delivery;
 mod harness;
 mod init;
 mod mistakes;
+mod processors;
 #[cfg(unix)]
 mod signals;
 

@@ -83,6 +83,9 @@ fn the_processor_of_the_readme_is_the_one_of_the_examples() {
         include_str!("../../examples/custom-processor/src/lib.rs"),
         include_str!("../../examples/custom-processor/src/main.rs"),
     ] {
-        assert!(readme.contains(file), "the README shows another text than\n{file}");
+        assert!(
+            readme.contains(file),
+            "the README shows another text than\n{file}"
+        );
     }
 }
