@@ -179,6 +179,7 @@ fn values_that_do_not_fit_are_cut_and_the_run_is_stored() {
     report.run.started_at = "not a time".into();
     report.run.key.date = "2026-02-30".into();
     report.warnings = vec![huge.clone(); 3];
+    report.results.truncate(2);
     for result in &mut report.results {
         result.check.clone_from(&huge);
         result.reason = Some(huge.clone());
@@ -193,7 +194,7 @@ fn values_that_do_not_fit_are_cut_and_the_run_is_stored() {
     }
     for place in everywhere() {
         deliver(&*place.processor(), &report).unwrap();
-        assert_eq!(place.counts(), [1, 13, 8], "{}", place.dialect);
+        assert_eq!(place.counts(), [1, 2, 8], "{}", place.dialect);
         let row = &place.texts("select check_name, reason from veracity_results")[0];
         for text in row.iter().flatten() {
             assert!(text.ends_with("數 … (truncated, 12000000 bytes)"));
@@ -202,7 +203,7 @@ fn values_that_do_not_fit_are_cut_and_the_run_is_stored() {
                      and finished_at is not null";
         assert_eq!(place.texts(nulls).len(), 1, "{}", place.dialect);
         let kept = "select run_id from veracity_results where violations = 9223372036854775807";
-        assert_eq!(place.texts(kept).len(), 13, "{}", place.dialect);
+        assert_eq!(place.texts(kept).len(), 2, "{}", place.dialect);
     }
 }
 
