@@ -30,6 +30,8 @@ pub struct Job {
     pub attempts: u32,
     /// Whether it may be tried several times now.
     pub insist: bool,
+    /// Whether somebody keeps it for later if it is not delivered now.
+    pub kept: bool,
 }
 
 /// How a job ended, for now.
@@ -56,7 +58,7 @@ pub enum Next {
 
 /// Delivers `job` to `instance`.
 ///
-/// With a store, what may work later is left to later; without one it is given up when
+/// If it is kept, what may work later is left to later; otherwise it is given up when
 /// attempts or patience are used up.
 pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop) -> Ended {
     let begun = Instant::now();
@@ -125,7 +127,7 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop) -> Ende
             Fault::Failed(ProcessorError::Permanent { .. }) | Fault::Panicked { .. }
         );
         keep.tell_breaker(instance, Err(permanent));
-        if permanent || (keep.is_kept() && delivery.attempts >= instance.settings.max_attempts) {
+        if permanent || (job.kept && delivery.attempts >= instance.settings.max_attempts) {
             break (Next::GiveUp, None);
         }
         let asked = match &fault {
@@ -151,7 +153,7 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop) -> Ende
         waited += wait;
     };
     let next = match next {
-        Next::Again(_) if !keep.is_kept() => Next::GiveUp,
+        Next::Again(_) if !job.kept => Next::GiveUp,
         next => next,
     };
     delivery.pending = matches!(next, Next::Again(_));

@@ -92,6 +92,7 @@ impl Dispatch {
                         idempotency_key: idempotency_key(report.run.id, name),
                         attempts: 0,
                         insist: true,
+                        kept: self.spool.is_some(),
                     };
                     given.insert(name, (job, None));
                 }
@@ -99,7 +100,14 @@ impl Dispatch {
         }
         let unstored = self.store(report, &given, store_error, &mut delivered);
         let mut work: BTreeMap<String, Work> = BTreeMap::new();
-        for claim in self.claim(&mut delivered) {
+        let mut claims = self.claim(Vec::new(), &mut delivered);
+        let of_this_run = claims.iter().filter(|claim| claim.run_id == report.run.id);
+        if of_this_run.count() < given.len() && claims.len() >= MOST_EARLIER {
+            // What is left of earlier runs is due earlier, and more than is taken at once.
+            let keys = given.values().map(|(job, _)| job.idempotency_key.clone());
+            claims.extend(self.claim(keys.collect(), &mut delivered));
+        }
+        for claim in claims {
             if claim.run_id == report.run.id {
                 if let Some((_, claimed)) = given.get_mut(claim.processor.as_str()) {
                     *claimed = Some(claim);
@@ -112,10 +120,7 @@ impl Dispatch {
         for (name, (job, claim)) in given {
             if stored && claim.is_none() {
                 // Stored, but not ours: another process was quicker, or it is settled.
-                let mut delivery = Delivery::new(name, DeliveryStatus::Deferred);
-                delivery.note = Some("another process delivers it".to_owned());
-                (delivery.pending, delivery.idempotency_key) = (true, Some(job.idempotency_key));
-                skipped.insert(name, delivery);
+                skipped.insert(name, elsewhere(name, &job));
             } else {
                 work.entry(name.to_owned()).or_default().now = Some((job, claim));
             }
@@ -144,7 +149,7 @@ impl Dispatch {
         }
         self.drain_spool(&mut delivered);
         let mut work = BTreeMap::new();
-        for claim in self.claim(&mut delivered) {
+        for claim in self.claim(Vec::new(), &mut delivered) {
             self.take_up(claim, &mut work, &mut delivered);
         }
         self.waves(work, BTreeMap::new(), &mut delivered);
@@ -173,14 +178,9 @@ impl Dispatch {
                     idempotency_key: idempotency_key(report.run.id, &instance.name),
                     attempts: 0,
                     insist: true,
+                    kept: false,
                 };
-                let mut delivery =
-                    attempt::deliver(instance, &job, &self.keep, &self.stop).delivery;
-                if delivery.pending {
-                    // Nobody keeps it.
-                    (delivery.pending, delivery.status) = (false, DeliveryStatus::Dead);
-                }
-                delivery
+                attempt::deliver(instance, &job, &self.keep, &self.stop).delivery
             }
         }
     }
@@ -301,20 +301,21 @@ impl Dispatch {
         }
     }
 
-    /// Claims what is due for instances that can take it.
-    fn claim(&self, delivered: &mut Delivered) -> Vec<Claimed> {
+    /// Claims what is due for instances that can take it; only the deliveries with one of
+    /// `idempotency_keys`, if there are any.
+    fn claim(&self, idempotency_keys: Vec<String>, delivered: &mut Delivered) -> Vec<Claimed> {
         let instances = self.waves.iter().flatten();
         let able: Vec<&Arc<Instance>> = instances.filter(|one| one.disabled().is_none()).collect();
         if able.is_empty() {
             return Vec::new();
         }
-        let longest = able.iter().map(|instance| longest(instance)).max();
-        let lease = longest.unwrap_or_default() + LEASE_MARGIN;
+        let leases = able.iter().map(|instance| lease(instance));
+        let lease = leases.max().unwrap_or_default();
         let filter = Filter {
+            idempotency_keys,
             suite: Some(self.suite.clone()),
             processors: able.iter().map(|instance| instance.name.clone()).collect(),
             limit: MOST_EARLIER * able.len(),
-            ..Filter::default()
         };
         let owner = Uuid::now_v7().to_string();
         match self
@@ -373,6 +374,7 @@ impl Dispatch {
             idempotency_key: claim.idempotency_key.clone(),
             attempts: claim.attempts,
             insist: false,
+            kept: true,
         };
         work.entry(claim.processor.clone())
             .or_default()
@@ -526,15 +528,29 @@ impl Dispatch {
 /// The longest that all attempts of a run may take.
 fn longest(instance: &Instance) -> Duration {
     let settings = &instance.settings;
-    let waits = if settings.retries == 0 {
-        Duration::ZERO
-    } else {
-        PATIENCE
+    let waits = match settings.retries {
+        0 => Duration::ZERO,
+        _ => PATIENCE,
     };
+    let attempts = settings.retries.saturating_add(1);
     settings
         .time_limit
-        .saturating_mul(settings.retries.saturating_add(1))
-        + waits
+        .saturating_mul(attempts)
+        .saturating_add(waits)
+}
+
+/// How long nobody else may take a delivery to `instance`.
+fn lease(instance: &Instance) -> Duration {
+    longest(instance).saturating_add(LEASE_MARGIN)
+}
+
+/// What is told of a delivery that is in other hands.
+fn elsewhere(instance: &str, job: &Job) -> Delivery {
+    let mut delivery = Delivery::new(instance, DeliveryStatus::Deferred);
+    delivery.note = Some("another process delivers it".to_owned());
+    delivery.pending = true;
+    delivery.idempotency_key = Some(job.idempotency_key.clone());
+    delivery
 }
 
 /// What is told of a delivery whose thread did not come back.
@@ -558,14 +574,37 @@ impl Hand {
     fn does(&self, work: Work) -> Done {
         let mut done = Done::default();
         for (job, claim) in work.earlier {
-            let run = job.report.run.id;
-            let delivery = self.deliver(&job, Some(&claim), &mut done).delivery;
-            done.earlier.push(Resumed { run, delivery });
+            if self.holds(&claim) {
+                let run = job.report.run.id;
+                let delivery = self.deliver(&job, Some(&claim), &mut done).delivery;
+                done.earlier.push(Resumed { run, delivery });
+            }
         }
         if let Some((job, claim)) = work.now {
-            done.now = Some(self.deliver(&job, claim.as_ref(), &mut done));
+            let holds = claim.as_ref().is_none_or(|claim| self.holds(claim));
+            done.now = Some(if holds {
+                self.deliver(&job, claim.as_ref(), &mut done)
+            } else {
+                Ended {
+                    delivery: elsewhere(&self.instance.name, &job),
+                    next: Next::Done,
+                    stop: None,
+                }
+            });
         }
         done
+    }
+
+    /// Whether nobody else takes `claim` while it is delivered: earlier waves, and what was
+    /// delivered before it, may have used up its lease.
+    fn holds(&self, claim: &Claimed) -> bool {
+        if Time(self.keep.now()).after(longest(&self.instance)) <= claim.leased_until {
+            return true;
+        }
+        let lease = lease(&self.instance);
+        let extended = self.keep.with(|store, now| store.extend(claim, lease, now));
+        // Where the store does not answer: rather twice than never.
+        !matches!(extended, Some(Ok(false)))
     }
 
     fn deliver(&self, job: &Job, claim: Option<&Claimed>, done: &mut Done) -> Ended {

@@ -192,6 +192,38 @@ impl Store {
         Ok(taken.rows_affected() == 1)
     }
 
+    /// Keeps `claim` for `lease` from `now` on. False if it is somebody else's by now, or
+    /// was settled; a lease that has ended can be extended as long as nobody took it.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails; the lease is then what it was.
+    pub async fn extend(
+        &self,
+        claim: &Claimed,
+        lease: Duration,
+        now: Time,
+    ) -> Result<bool, StoreError> {
+        self.trying(|| async {
+            let extended = self
+                .query(
+                    "update veracity_store_deliveries set leased_until = ?, updated_at = ? \
+                     where id = ? and fence = ? and owner = ? and status = 'pending' \
+                     and leased_until > 0",
+                )
+                .bind(now.after(lease).0)
+                .bind(now.0)
+                .bind(escape(&claim.idempotency_key))
+                .bind(claim.fence)
+                .bind(&claim.owner)
+                .execute(self.database.pool())
+                .await?;
+            Ok(extended.rows_affected() == 1)
+        })
+        .await
+        .map_err(|error| error.context("the lease cannot be extended"))
+    }
+
     /// Records how `claim` ended, after `attempts` over all runs, and gives it back.
     ///
     /// False if somebody else has claimed it meanwhile, because the lease had ended, or it

@@ -98,11 +98,12 @@ fn what_failed_while_the_store_was_away_is_delivered_later() {
         let good = ["bad", "good", "after"].map(|name| (name, ground.player(json!({}))));
         let host = ground.stored_at(AWAY, &good);
         let delivered = resumed(&host);
-        let names: Vec<&str> = delivered
+        let mut names: Vec<&str> = delivered
             .resumed
             .iter()
             .map(|one| one.delivery.processor.as_str())
             .collect();
+        names.sort_unstable();
         assert_eq!(names, ["after", "bad"], "{fault}: {delivered:?}");
         for one in &delivered.resumed {
             assert_ended(&one.delivery, Delivered, "");
