@@ -13,7 +13,7 @@ use crate::order::{self, Node, OrderError};
 use crate::registry::{Broken, Registry};
 
 /// What a suite says about its processors.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Configuration {
     /// The suite's name.
@@ -34,6 +34,20 @@ pub struct Configuration {
     pub spool: PathBuf,
     /// Texts to be struck out of everything a plugin says.
     pub secrets: Vec<String>,
+}
+
+impl std::fmt::Debug for Configuration {
+    /// Without settings and secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.processors.iter().map(|(name, _)| &**name).collect();
+        f.debug_struct("Configuration")
+            .field("suite", &self.suite)
+            .field("origin", &self.origin)
+            .field("processors", &names)
+            .field("directories", &self.directories)
+            .field("disabled", &self.disabled)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The instances of a configuration, in waves.

@@ -168,7 +168,7 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(redactor.redact(text), expected);
         }
-        assert_eq!(format!("{redactor:?}").contains("hunter"), false);
+        assert!(!format!("{redactor:?}").contains("hunter"));
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The most bytes of a panic's message that are kept.
-const LONGEST_MESSAGE: usize = 4096;
+/// The most bytes of a panic's message that are kept: more than are shown, so that no
+/// secret is cut into what cannot be found before it is struck out.
+const LONGEST_MESSAGE: usize = 64 * 1024;
 
 thread_local! {
     static WATCHED: Cell<bool> = const { Cell::new(false) };

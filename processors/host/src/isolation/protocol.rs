@@ -210,8 +210,12 @@ pub(super) fn line_of(message: &impl Serialize) -> Result<Vec<u8>, serde_json::E
 /// The first characters of `text`, harmless to print.
 fn beginning(text: &str) -> String {
     let end = text.floor_char_boundary(80);
-    let mark = if end < text.len() { ".." } else { "" };
-    format!("{}{mark}", printable(&text[..end]))
+    if end == text.len() {
+        return printable(text).into_owned();
+    }
+    // Not within a word: it may be a secret, which nobody could find any more.
+    let cut = text[..end].rfind(|c: char| c.is_whitespace() || c == '"');
+    format!("{}..", printable(&text[..cut.unwrap_or(0)]))
 }
 
 #[cfg(test)]

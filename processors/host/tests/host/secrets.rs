@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use veracity_host::Host;
-use veracity_processor::DeliveryStatus::{Dead, Delivered};
+use veracity_processor::DeliveryStatus::{Crashed, Dead, Delivered};
 
 use crate::ground::{Ground, assert_ended, deliver, of, report};
 use crate::{Test, tests};
@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = tests![
     errors_in_the_configuration_are_without_passwords,
     debug_output_is_without_passwords,
     a_password_that_a_quote_would_cut_is_not_told_in_part,
+    a_password_in_an_answer_that_is_quoted_is_not_told_in_part,
     what_is_stored_or_spooled_is_without_passwords,
 ];
 
@@ -151,6 +152,28 @@ fn a_password_that_a_quote_would_cut_is_not_told_in_part() {
         let delivered = deliver(&host, &report());
         let error = of(&delivered, "p").error.as_deref().unwrap();
         assert_eq!(leaks(error), None, "{bytes}: {error}");
+    }
+}
+
+fn a_password_in_an_answer_that_is_quoted_is_not_told_in_part() {
+    let ground = Ground::new();
+    let folder = ground.folder.join("plugins/chatty");
+    std::fs::create_dir_all(&folder).unwrap();
+    let manifest = "name: chatty\nkind: processor\nversion: 1.0.0\ndescription: x\n\
+        command: [sh, chatty.sh]\nconfig_schema: {properties: {password: {writeOnly: true}}}\n";
+    std::fs::write(folder.join("plugin.yaml"), manifest).unwrap();
+    // The beginning of what it says instead of an answer is quoted.
+    for before in [0, 40, 60, 65, 70, 79] {
+        let said = format!("{}{CANARY} and more {}", "x".repeat(before), "y".repeat(90));
+        let script = format!("read -r line; echo '{said}'; read -r line");
+        std::fs::write(folder.join("chatty.sh"), script).unwrap();
+        let settings = json!({"password": CANARY, "retries": 0});
+        let mut configuration = ground.configuration(&[("chatty", settings)]);
+        configuration.directories = vec!["plugins".into()];
+        let host = Host::prepare(configuration).unwrap();
+        let delivered = deliver(&host, &report());
+        assert_ended(of(&delivered, "chatty"), Crashed, "cannot be read");
+        assert_clean(&format!("{delivered:?}"));
     }
 }
 
