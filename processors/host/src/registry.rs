@@ -1,19 +1,22 @@
 //! All plugins by kind and name.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use semver::{Version, VersionReq};
 use veracity_processor::{Kind, PLUGIN_API_VERSION, Plugin, PluginInfo};
 
 use crate::error::PluginError;
+use crate::isolation::once;
 use crate::manifest::{self, Manifest};
 use crate::names::{did_you_mean, listed};
 
 /// The most folders that are looked at in a plugin directory.
 const MAX_FOLDERS: usize = 10_000;
+/// The longest that a plugin may take to say what it is.
+const INFO_LIMIT: Duration = Duration::from_secs(10);
 
 /// All plugins by kind and name. It can be shared between threads.
 #[derive(Debug, Default)]
@@ -230,11 +233,9 @@ impl Entry {
         let info = self.info.get_or_init(|| match &self.source {
             Source::Executable(manifest) => Ok(manifest.info.clone()),
             Source::Linked(plugin) => {
-                catch_unwind(AssertUnwindSafe(|| plugin.info())).map_err(|payload| {
-                    // Dropping a foreign payload may panic again.
-                    std::mem::forget(payload);
-                    "it panics when it is asked about itself".to_owned()
-                })
+                let plugin: &'static Plugin = plugin;
+                once(&self.name, INFO_LIMIT, || plugin.info())
+                    .map_err(|fault| format!("asked about itself, it gives no answer: {fault}"))
             }
         });
         let info = info.as_ref().map_err(|message| PluginError::Broken {
