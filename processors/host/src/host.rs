@@ -1,8 +1,8 @@
 //! The processors of a suite, from their configuration to their end.
 
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use veracity_processor::{ConfigError, Delivery, FieldError, Health, Report};
 
@@ -20,6 +20,8 @@ use crate::store::{Spool, Store};
 pub const LIFECYCLE_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that a health check may take.
 pub const HEALTH_LIMIT: Duration = Duration::from_secs(5);
+/// How long threads that were told to end may take for it.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// The processors of a suite.
 ///
@@ -36,7 +38,8 @@ pub struct Host {
     /// Why the store cannot be used, if there should be one.
     store_error: Option<String>,
     stop: Stop,
-    starting: Mutex<Option<JoinHandle<()>>>,
+    /// Ends when all have been started, or could not be.
+    starting: Mutex<Option<Receiver<()>>>,
     /// What the process was like before the first report was carried.
     before: OnceLock<Snapshot>,
 }
@@ -181,10 +184,12 @@ impl Host {
     /// started is tried again when it gets a report.
     pub fn start(&self) {
         let (waves, stop) = (Arc::clone(&self.waves), self.stop.clone());
+        let (started, starting) = mpsc::channel();
         let start = move || {
+            let _started: mpsc::Sender<()> = started;
             for wave in waves.iter() {
                 each(wave, |instance| {
-                    if instance.disabled().is_none() {
+                    if instance.disabled().is_none() && stop.remaining().is_none() {
                         // What went wrong is told when a report is to be delivered.
                         let _ = instance.start(stop.cut(LIFECYCLE_LIMIT));
                     }
@@ -193,19 +198,23 @@ impl Host {
         };
         let thread = std::thread::Builder::new().name("veracity-host".to_owned());
         // Without the thread they are started when they get a report.
-        let handle = thread.spawn(start).ok();
-        *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = handle;
+        let starting = thread.spawn(start).ok().map(|_| starting);
+        *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = starting;
     }
 
     fn wait_for_start(&self) {
-        let handle = self
+        let starting = self
             .starting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some(handle) = handle {
-            // It catches what processors do; if it panicked itself, they start later.
-            let _ = handle.join();
+        let Some(starting) = starting else { return };
+        // Short, so that being asked to end is noticed; what still starts then is left.
+        let moment = Duration::from_millis(50);
+        while starting.recv_timeout(moment) == Err(RecvTimeoutError::Timeout) {
+            if self.stop.remaining().is_some_and(|left| left.is_zero()) {
+                return;
+            }
         }
     }
 
@@ -216,7 +225,10 @@ impl Host {
     /// left of earlier runs of the suite is delivered too.
     pub fn deliver(&self, report: &Report) -> Delivered {
         self.wait_for_start();
-        let before = self.before.get_or_init(Snapshot::take);
+        let before = self.before.get_or_init(|| {
+            let names = self.instances().map(|instance| &*instance.name);
+            Snapshot::take().without_threads_of(names)
+        });
         let mut delivered = self.dispatch().deliver(report, self.store_error.as_deref());
         // What comes after the processors must find its files.
         before.restore_folder();
@@ -301,12 +313,24 @@ impl Host {
         }
         warnings.extend(self.keep.complaints());
         self.keep.close();
-        if let Some(before) = self.before.get() {
-            let changes = Snapshot::take().changes_since(before);
-            let left = |change| format!("a processor left something behind: {change}");
-            warnings.extend(changes.into_iter().map(left));
-        }
+        let left = |change| format!("a processor left something behind: {change}");
+        warnings.extend(self.left_behind().into_iter().map(left));
         warnings
+    }
+
+    /// What is different from how it was before the first report.
+    fn left_behind(&self) -> Vec<String> {
+        let Some(before) = self.before.get() else {
+            return Vec::new();
+        };
+        let begun = Instant::now();
+        loop {
+            let changes = Snapshot::take().changes_since(before);
+            if changes.is_empty() || begun.elapsed() > ENDING {
+                return changes;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! A configured processor.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use veracity_processor::{
@@ -11,6 +11,7 @@ use veracity_processor::{
 
 use crate::error::PluginError;
 use crate::fields;
+use crate::isolation::exclusive::Exclusive;
 use crate::isolation::{Attempt, Call, Child, Fault, Isolated, Program, Thread, once, worker};
 use crate::paths;
 use crate::redact::{Redactor, secrets_in};
@@ -38,7 +39,7 @@ pub struct Instance {
     pub redactor: Redactor,
     disabled: OnceLock<String>,
     guarded: Result<Box<dyn Isolated>, String>,
-    started: Mutex<Started>,
+    started: Exclusive<Started>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -113,8 +114,11 @@ impl Instance {
             redactor: Redactor::new(secrets.iter().cloned()),
             disabled: OnceLock::new(),
             guarded: Err(String::new()),
-            started: Mutex::new(Started::Not),
+            started: Exclusive::new(Started::Not),
         };
+        if !instance.settings.enabled {
+            instance.disable("`enabled` is false");
+        }
         let found = registry
             .get(Kind::Processor, &instance.plugin)
             .and_then(|entry| {
@@ -133,8 +137,6 @@ impl Instance {
         };
         if !entry.is_enabled() {
             instance.disable(format!("processor `{}` is disabled", instance.plugin));
-        } else if !instance.settings.enabled {
-            instance.disable("`enabled` is false");
         }
         instance.capabilities = info.capabilities.clone();
         instance.depends_on = info.depends_on.clone();
@@ -215,7 +217,11 @@ impl Instance {
     ///
     /// Why it cannot be started; the next call tries again.
     pub fn start(&self, limit: Duration) -> Result<(), Fault> {
-        let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Instant::now();
+        let Some(mut started) = self.started.take(limit) else {
+            let message = format!("it has been starting for more than {limit:?}");
+            return Err(Fault::Unavailable { message });
+        };
         match *started {
             Started::Yes => return Ok(()),
             Started::Ended => {
@@ -224,7 +230,8 @@ impl Instance {
             }
             Started::Not => {}
         }
-        self.guarded()?.startup(limit)?;
+        self.guarded()?
+            .startup(limit.saturating_sub(begun.elapsed()))?;
         *started = Started::Yes;
         Ok(())
     }
@@ -257,7 +264,10 @@ impl Instance {
     /// Why it did not end well.
     pub fn end(&self, limit: Duration) -> Result<(), Fault> {
         let before = {
-            let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(mut started) = self.started.take(limit) else {
+                let message = "it is still starting".to_owned();
+                return Err(Fault::Unavailable { message });
+            };
             std::mem::replace(&mut *started, Started::Ended)
         };
         if before == Started::Yes {

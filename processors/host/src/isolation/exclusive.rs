@@ -5,19 +5,19 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A mutex whose lock can be waited for with a limit.
-pub(super) struct Exclusive<T> {
+pub(crate) struct Exclusive<T> {
     value: Mutex<Option<T>>,
     freed: Condvar,
 }
 
 /// The value, until it is dropped.
-pub(super) struct Taken<'e, T> {
+pub(crate) struct Taken<'e, T> {
     of: &'e Exclusive<T>,
     value: Option<T>,
 }
 
 impl<T> Exclusive<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         Self {
             value: Mutex::new(Some(value)),
             freed: Condvar::new(),
@@ -25,7 +25,7 @@ impl<T> Exclusive<T> {
     }
 
     /// The value, as soon as nobody has it; `None` if that takes longer than `limit`.
-    pub(super) fn take(&self, limit: Duration) -> Option<Taken<'_, T>> {
+    pub(crate) fn take(&self, limit: Duration) -> Option<Taken<'_, T>> {
         let (mut slot, _) = self
             .freed
             .wait_timeout_while(self.slot(), limit, |slot| slot.is_none())

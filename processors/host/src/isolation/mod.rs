@@ -6,7 +6,7 @@
 
 mod capture;
 mod child;
-mod exclusive;
+pub(crate) mod exclusive;
 mod once;
 mod panics;
 mod process;

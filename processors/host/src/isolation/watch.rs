@@ -52,6 +52,20 @@ impl Snapshot {
         }
     }
 
+    /// The same, but without the thread that each instance called one of `names` has: when
+    /// it has ended, that has ended too.
+    pub fn without_threads_of<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        for name in names {
+            let mut name = format!("vp:{name}");
+            // Linux keeps 15 bytes of a thread's name.
+            name.truncate(name.floor_char_boundary(15));
+            if let Some(count) = self.threads.get_mut(&name) {
+                *count = count.saturating_sub(1);
+            }
+        }
+        self
+    }
+
     /// What is different now from how it was `earlier`, as sentences for people; files and
     /// threads only if there are more. Values of variables are not told.
     pub fn changes_since(&self, earlier: &Self) -> Vec<String> {
@@ -134,17 +148,18 @@ impl Snapshot {
     }
 
     fn files_since(&self, earlier: &Self) -> Option<String> {
-        let more = self.files.len().saturating_sub(earlier.files.len());
-        if more == 0 {
-            return None;
-        }
-        let mut known = earlier.files.clone();
+        // What was closed meanwhile does not make up for what was opened.
+        let mut known: Vec<&str> = earlier.files.iter().map(|file| kind(file)).collect();
         let mut new: Vec<&str> = Vec::new();
         for file in &self.files {
-            match known.iter().position(|known| known == file) {
+            match known.iter().position(|known| *known == kind(file)) {
                 Some(place) => drop(known.swap_remove(place)),
                 None => new.push(file),
             }
+        }
+        let more = new.len();
+        if more == 0 {
+            return None;
         }
         new.truncate(5);
         let plural = if more == 1 { "" } else { "s" };
@@ -171,6 +186,14 @@ fn shown(folder: Option<&Path>) -> String {
     folder.map_or("one that is gone".to_owned(), |folder| {
         format!("`{}`", folder.display())
     })
+}
+
+/// `file` without its number, if it is a socket or a pipe: they come and go.
+fn kind(file: &str) -> &str {
+    match file.split_once(":[") {
+        Some((kind @ ("socket" | "pipe"), _)) => kind,
+        _ => file,
+    }
 }
 
 /// What the open file descriptors of this process stand for.

@@ -17,6 +17,7 @@ mod executables;
 mod faults;
 mod ground;
 mod kill;
+mod left;
 mod order;
 mod outage;
 mod player;
@@ -43,6 +44,7 @@ fn main() {
         faults::TESTS,
         retries::TESTS,
         ending::TESTS,
+        left::TESTS,
         order::TESTS,
         prepare::TESTS,
         secrets::TESTS,

@@ -234,6 +234,19 @@ fn act(what: &str, part: &Part) {
                 std::io::stderr().write_all(line.as_bytes()).unwrap();
             }
         }
+        "leave threads" => {
+            for _ in 0..2 {
+                std::thread::spawn(move || std::thread::sleep(millis));
+            }
+        }
+        "leave files" => {
+            for _ in 0..3 {
+                std::mem::forget(std::fs::File::open("/dev/null").unwrap());
+            }
+        }
+        "change the folder" => std::env::set_current_dir("/").unwrap(),
+        "change the environment" => set_variable(),
+        "replace the panic hook" => std::panic::set_hook(Box::new(|_| std::process::abort())),
         "print the password and exit" => {
             eprintln!("{}", secret(part));
             std::process::exit(3);
@@ -245,6 +258,12 @@ fn act(what: &str, part: &Part) {
         }
         _ => {}
     }
+}
+
+#[expect(unsafe_code, reason = "a plugin may do it")]
+fn set_variable() {
+    // SAFETY: nothing else in this process reads or writes the environment at that moment.
+    unsafe { std::env::set_var("SURPRISE", "private") };
 }
 
 #[expect(unconditional_recursion, reason = "that is what it is for")]
