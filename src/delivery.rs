@@ -21,10 +21,14 @@ const SPOOL: &str = ".veracity/spool";
 /// Everything that is wrong with their configuration, with the places where it is written.
 pub fn host(suite: &VerificationSuite, folder: &Path, origin: &str) -> Result<Host> {
     let processing = &suite.processing;
+    // A plugin that is a program of its own runs in a folder of its own.
+    let folder = std::path::absolute(folder.join("."));
+    let folder = folder
+        .map_err(|error| Error::configuration(format!("there is no folder to be in: {error}")))?;
     let mut configuration = Configuration::default();
     configuration.suite = suite.name.clone();
     configuration.origin = origin.to_owned();
-    configuration.base = folder.to_owned();
+    configuration.base.clone_from(&folder);
     configuration.processors = processing.processors.clone();
     configuration.directories = processing
         .plugin_directories

@@ -30,8 +30,9 @@ pub fn schema() -> Value {
         let mut settings = plugin.config_schema;
         let own = settings["properties"].as_object().cloned();
         let mut properties = own.unwrap_or_default();
-        let common = veracity_host::Settings::schema();
-        let common = common["properties"].as_object().cloned();
+        let common = veracity_host::Settings::schema()["properties"]
+            .as_object()
+            .cloned();
         properties.extend(common.unwrap_or_default());
         // Nothing at all stands for no settings.
         if settings["required"].is_null() {

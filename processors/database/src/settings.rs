@@ -16,6 +16,7 @@ pub struct Settings {
     /// `mysql://user:password@host/database` (also MariaDB) or `sqlite:path`. TLS is asked
     /// for by the parameters of the URL: `sslmode=verify-full&sslrootcert=ca.pem`
     /// (PostgreSQL), `ssl-mode=verify_identity&ssl-ca=ca.pem` (MySQL).
+    #[schemars(extend("format" = "database-url"))]
     pub url: Secret,
     /// The PostgreSQL schema that the tables are in; the first of the user's search path
     /// if it is left out.

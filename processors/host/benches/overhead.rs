@@ -55,17 +55,42 @@ fn main() {
     whole(5, json!({}));
     let none = median(200, || whole(0, json!({})));
     let five = median(200, || whole(5, json!({})));
-    tell("five processors, prepared, started, fed, ended", five.saturating_sub(none), "1 ms");
+    tell(
+        "five processors, prepared, started, fed, ended",
+        five.saturating_sub(none),
+        "target 1 ms",
+    );
+
+    let only_prepared = median(200, || drop(black_box(prepared(5, &json!({})))));
+    tell("  of which prepared", only_prepared, "");
+    let started = median(200, || {
+        let host = prepared(5, &json!({}));
+        host.start();
+        black_box(host.shutdown());
+    });
+    tell(
+        "  of which started and ended",
+        started.saturating_sub(only_prepared),
+        "",
+    );
 
     let host = prepared(5, &json!({}));
     host.start();
     host.deliver(&report);
     let fed = median(1000, || drop(black_box(host.deliver(&report))));
-    tell("one report to one of five running ones", fed / 5, "100 us");
+    tell(
+        "one report to one of five running ones",
+        fed / 5,
+        "target 100 us",
+    );
     host.shutdown();
 
     let process = median(20, || whole(1, json!({"isolation": "process"})));
-    tell("one in a process of its own, started and ended", process, "50 ms");
+    tell(
+        "one in a process of its own, started and ended",
+        process,
+        "target 50 ms",
+    );
 
     let folder = tempfile::tempdir().unwrap();
     for number in 0..1000 {
@@ -81,10 +106,16 @@ fn main() {
         registry.add_directory(folder.path());
         registry
     };
-    tell("1,000 plugins found", median(20, || drop(black_box(discovered()))), "50 ms");
+    tell(
+        "1,000 plugins found",
+        median(20, || drop(black_box(discovered()))),
+        "target 50 ms",
+    );
     let registry = discovered();
-    let found = median(1000, || drop(black_box(registry.get(Kind::Processor, "p777"))));
-    tell("one of them looked up", found, "10 us");
+    let found = median(1000, || {
+        drop(black_box(registry.get(Kind::Processor, "p777")))
+    });
+    tell("one of them looked up", found, "target 10 us");
 }
 
 fn prepared(count: usize, settings: &Value) -> Host {
@@ -111,5 +142,8 @@ fn median(rounds: usize, mut work: impl FnMut()) -> Duration {
 }
 
 fn tell(what: &str, took: Duration, target: &str) {
-    println!("{what:<52} {:>10.1} us   target {target}", took.as_secs_f64() * 1e6);
+    println!(
+        "{what:<52} {:>10.1} us   {target}",
+        took.as_secs_f64() * 1e6
+    );
 }

@@ -1,24 +1,44 @@
 //! A configuration held against its schema: everything that is wrong, by field.
 
+use std::sync::LazyLock;
+
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use veracity_processor::FieldError;
 
 use crate::names::{did_you_mean, listed};
+use crate::settings::Settings;
 
 /// What is wrong with `config`, by `schema`; sorted by field. Values are not repeated in
 /// messages, except where a name has to be one of several.
 ///
 /// `others` are names that may stand beside the schema's own properties.
 pub fn check(schema: &Value, config: &Value, others: &[&str]) -> Vec<FieldError> {
-    let validator: Validator = match jsonschema::options().build(schema) {
-        Ok(validator) => validator,
+    match jsonschema::options().build(schema) {
+        Ok(validator) => errors(&validator, schema, config, others),
         Err(error) => {
             let message = format!("the plugin's config schema is unusable: {}", error.masked());
-            return vec![FieldError::new("", message)];
+            vec![FieldError::new("", message)]
         }
-    };
+    }
+}
+
+/// What is wrong with the settings that every processor has.
+pub fn check_common(config: &Value) -> Vec<FieldError> {
+    static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
+        let built = jsonschema::options().build(Settings::schema());
+        built.expect("the schema that is made from a type of ours is one")
+    });
+    errors(&VALIDATOR, Settings::schema(), config, &[])
+}
+
+fn errors(
+    validator: &Validator,
+    schema: &Value,
+    config: &Value,
+    others: &[&str],
+) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for error in validator.iter_errors(config) {
         describe(&error, schema, others, &mut errors);
@@ -158,9 +178,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::settings::Settings;
 
-    fn errors(schema: &Value, config: Value) -> Vec<String> {
+    fn told(schema: &Value, config: Value) -> Vec<String> {
         let errors = check(schema, &config, &["required", "retries"]);
         errors.iter().map(ToString::to_string).collect()
     }
@@ -180,7 +199,7 @@ mod tests {
             }
         });
         assert_eq!(
-            errors(
+            told(
                 &schema,
                 json!({"to": ["a", 7], "port": 0, "tls": 5, "format": "jsno", "ulr": "hunter2", "retrys": 1})
             ),
@@ -194,14 +213,14 @@ mod tests {
                 "ulr: unknown key, did you mean `url`?; the keys here are `format`, `port`, `required`, `retries`, `tls`, `to`, `url`",
             ]
         );
-        assert!(errors(&schema, json!({"url": "x"})).is_empty());
+        assert!(told(&schema, json!({"url": "x"})).is_empty());
     }
 
     #[test]
     fn enums_with_described_variants_name_them() {
         let config = json!({"on": "failur", "severities": ["P9"], "isolation": 3});
         assert_eq!(
-            errors(&Settings::schema(), config),
+            told(Settings::schema(), config),
             [
                 "isolation: expected one of `process`, `thread`, found a number",
                 "on: expected one of `always`, `change`, `failure`, found `failur`, did you mean `failure`?",

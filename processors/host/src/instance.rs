@@ -93,11 +93,20 @@ impl Instance {
             _ => return Err(vec![FieldError::new("", "expected a mapping of settings")]),
         };
         let (common, own) = Settings::split(config);
-        let mut errors = fields::check(&Settings::schema(), &Value::Object(common.clone()), &[]);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
-        let settings = Settings::read(&common)?;
+        let mut errors = fields::check_common(&Value::Object(common.clone()));
+        let settings = match Settings::read(&common) {
+            Ok(settings) => settings,
+            Err(wrong) => {
+                // What the schema says about a field says it better.
+                let news = |error: &FieldError| !errors.iter().any(|e| e.path == error.path);
+                errors.extend(wrong.into_iter().filter(news).collect::<Vec<_>>());
+                // Which plugin it is matters for what else is wrong.
+                Settings {
+                    plugin: common.get("use").and_then(Value::as_str).map(str::to_owned),
+                    ..Settings::default()
+                }
+            }
+        };
         let plugin = settings.plugin.as_deref().unwrap_or(name).to_owned();
         let use_path = if settings.plugin.is_some() {
             "/use"
@@ -128,8 +137,10 @@ impl Instance {
         let (entry, info) = match found {
             Ok(found) => found,
             Err(error @ PluginError::NotFound { .. }) => {
-                return Err(vec![FieldError::new(use_path, error.to_string())]);
+                errors.push(FieldError::new(use_path, error.to_string()));
+                return Err(errors);
             }
+            Err(_) if !errors.is_empty() => return Err(errors),
             Err(error) => {
                 instance.guarded = Err(error.to_string());
                 return Ok(instance);
@@ -140,11 +151,9 @@ impl Instance {
         }
         instance.capabilities = info.capabilities.clone();
         instance.depends_on = info.depends_on.clone();
-        let schema = Settings::schema();
-        let common = schema["properties"].as_object().into_iter().flatten();
-        let common: Vec<&str> = common.map(|(name, _)| name.as_str()).collect();
+        let common: Vec<&str> = Settings::names().collect();
         let mut config = filled(own, &info.default_config);
-        errors = fields::check(&info.config_schema, &config, &common);
+        errors.extend(fields::check(&info.config_schema, &config, &common));
         if !errors.is_empty() {
             return Err(errors);
         }

@@ -1,5 +1,6 @@
 //! The settings that every processor has.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -119,27 +120,40 @@ pub enum Isolation {
 
 impl Settings {
     /// Their JSON Schema, without references.
-    pub fn schema() -> Value {
-        let mut settings = SchemaSettings::draft2020_12();
-        settings.inline_subschemas = true;
-        let mut schema = settings
-            .into_generator()
-            .into_root_schema_for::<Settings>()
-            .to_value();
-        // The defaults are in the descriptions, as people write them.
-        for (_, property) in schema["properties"].as_object_mut().into_iter().flatten() {
-            if let Some(property) = property.as_object_mut() {
-                property.remove("default");
+    pub fn schema() -> &'static Value {
+        static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+            let mut settings = SchemaSettings::draft2020_12();
+            settings.inline_subschemas = true;
+            let mut schema = settings
+                .into_generator()
+                .into_root_schema_for::<Settings>()
+                .to_value();
+            // The defaults are in the descriptions, as people write them.
+            for (_, property) in schema["properties"].as_object_mut().into_iter().flatten() {
+                if let Some(property) = property.as_object_mut() {
+                    property.remove("default");
+                }
             }
-        }
-        schema
+            schema
+        });
+        &SCHEMA
+    }
+
+    /// Their names.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        let properties = Self::schema()["properties"].as_object();
+        properties
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.as_str())
     }
 
     /// Takes the settings that every processor has out of `config`; the rest is its own.
     pub fn split(config: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
-        let schema = Self::schema();
-        let known = |name: &str| schema["properties"].get(name).is_some();
-        config.into_iter().partition(|(name, _)| known(name))
+        let known = &Self::schema()["properties"];
+        config
+            .into_iter()
+            .partition(|(name, _)| known.get(name).is_some())
     }
 
     /// Reads them; `fields` fits the schema.
@@ -148,6 +162,11 @@ impl Settings {
     ///
     /// Every time limit and size that cannot be read.
     pub fn read(fields: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+        let whole = serde_json::from_value(Value::Object(fields.clone()));
+        let error = match whole {
+            Ok(settings) => return Ok(settings),
+            Err(error) => error,
+        };
         let mut errors = Vec::new();
         for (name, value) in fields {
             // One by one, because serde does not say where.
@@ -156,11 +175,10 @@ impl Settings {
                 errors.push(FieldError::new(format!("/{name}"), error.to_string()));
             }
         }
-        if !errors.is_empty() {
-            return Err(errors);
+        if errors.is_empty() {
+            errors.push(FieldError::new("", error.to_string()));
         }
-        serde_json::from_value(Value::Object(fields.clone()))
-            .map_err(|error| vec![FieldError::new("", error.to_string())])
+        Err(errors)
     }
 }
 

@@ -116,7 +116,7 @@ pub fn info(registry: &Registry, name: &str) -> Result<Info, Error> {
         schema_version: VERSION,
         info: entry.info().map_err(wrong)?.clone(),
         origin: entry.origin(),
-        common_settings: Settings::schema(),
+        common_settings: Settings::schema().clone(),
     })
 }
 
