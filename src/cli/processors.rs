@@ -3,7 +3,7 @@
 mod listing;
 mod replay;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -165,7 +165,7 @@ fn registry(args: &ListArgs) -> Result<Registry, Failure> {
 }
 
 /// A suite and its processors, checked.
-fn configured(path: &PathBuf, about: &About) -> Result<(SuiteFile, Host), Failure> {
+fn configured(path: &Path, about: &About) -> Result<(SuiteFile, Host), Failure> {
     let file = suite_file::load(path, &about.variables())?;
     let origin = suite_file::origin(path);
     let host = delivery::host(&file.suite, &file.folder, &origin)

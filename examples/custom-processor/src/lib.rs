@@ -53,7 +53,10 @@ impl ResultProcessor for Ledger {
         }
         let (date, suite) = (&report.run.key.date, printable(&report.run.suite));
         let (failed, declared) = (report.summary.failed, report.summary.declared);
-        let line = format!("{date} {suite}: {}, {failed} of {declared} failed\n", report.verdict);
+        let line = format!(
+            "{date} {suite}: {}, {failed} of {declared} failed\n",
+            report.verdict
+        );
         OpenOptions::new()
             .create(true)
             .append(true)

@@ -98,7 +98,8 @@ impl Instance {
             Ok(settings) => settings,
             Err(wrong) => {
                 // What the schema says about a field says it better.
-                let news = |error: &FieldError| !errors.iter().any(|e| e.path == error.path);
+                let news =
+                    |error: &FieldError| !errors.iter().any(|e| e.path.starts_with(&error.path));
                 errors.extend(wrong.into_iter().filter(news).collect::<Vec<_>>());
                 // Which plugin it is matters for what else is wrong.
                 Settings {
