@@ -259,12 +259,36 @@ fn a_process_that_is_killed_at_any_moment_loses_no_report() {
     assert!(received.values().all(|times| *times <= 3), "{received:?}");
 }
 
+/// Processors with secrets wherever there may be some, none of which can deliver.
+const SECRETIVE: &str = "\
+processors:
+  hook:
+    use: webhook
+    url: http://127.0.0.1:9/${secret:CANARY}
+    allow_private: true
+    retries: 1
+    headers: {authorization: 'Bearer ${secret:CANARY}'}
+    secret: whsec_${secret:KEY}
+  mail: &mail
+    use: email
+    smtp: smtp://u:${secret:CANARY}@127.0.0.1:9?tls=none
+    from: a@example.org
+    to: [b@example.org]
+    retries: 0
+  worker:
+    <<: *mail
+    isolation: process
+  rows:
+    use: database
+    url: postgres://u:${file:canary.txt}@127.0.0.1:9/x
+    retries: 0
+store: sqlite://veracity.db
+";
+
 #[test]
 fn a_secret_is_in_no_output_and_no_file() {
     const CANARY: &str = "canary-5ecre7-x9";
-    let folder = with(&format!(
-        "processors:\n  hook: {{use: webhook, url: 'http://127.0.0.1:9/${{secret:CANARY}}', allow_private: true, retries: 1, headers: {{authorization: 'Bearer ${{secret:CANARY}}'}}, secret: 'whsec_${{secret:KEY}}'}}\n  mail: {{use: email, smtp: 'smtp://u:${{secret:CANARY}}@127.0.0.1:9?tls=none', from: a@example.org, to: [b@example.org], retries: 0}}\n  rows: {{use: database, url: 'postgres://u:${{file:canary.txt}}@127.0.0.1:9/x', retries: 0}}\n  worker: {{use: email, smtp: 'smtp://u:${{secret:CANARY}}@127.0.0.1:9?tls=none', from: a@example.org, to: [b@example.org], retries: 0, isolation: process}}\nstore: sqlite://veracity.db\n"
-    ));
+    let folder = with(SECRETIVE);
     folder.write("canary.txt", &format!("{CANARY}\n"));
     let commands: &[&[&str]] = &[
         &["run", "suite.yaml", "--verbose"],
