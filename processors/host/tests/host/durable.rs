@@ -302,10 +302,10 @@ fn a_backlog_does_not_hold_up_the_report_of_this_run() {
 
 fn a_backlog_that_takes_longer_than_a_lease_is_delivered_once() {
     let ground = Ground::new();
-    // Sixty of them take two minutes; a lease for one of them is much shorter.
+    // Twenty of them take forty seconds; a lease for one of them ends after eight.
     let part = json!({"process": "be late", "millis": 2_000, "time_limit": "3s", "retries": 0});
     let hosts = [(); 2].map(|()| ground.stored(&[("p", ground.player(part.clone()))]));
-    backlog(&hosts[0], 60);
+    backlog(&hosts[0], 20);
     std::thread::scope(|scope| {
         let first = scope.spawn(|| hosts[0].resume());
         std::thread::sleep(Duration::from_millis(500));
@@ -319,7 +319,7 @@ fn a_backlog_that_takes_longer_than_a_lease_is_delivered_once() {
     let made = keys.len();
     keys.sort_unstable();
     keys.dedup();
-    assert_eq!((keys.len(), made), (60, 60), "each once");
+    assert_eq!((keys.len(), made), (20, 20), "each once");
 }
 
 fn what_is_left_of_a_process_that_aborted_is_delivered() {

@@ -21,8 +21,8 @@ pub const PROGRAMS: &[Test] = tests![a_host_that_runs_suites_until_it_is_killed]
 const FOLDER: &str = "HOST_TEST_FOLDER";
 const KILLS: usize = 60;
 
-/// Two in the first wave, one of them in a process of its own; one after them that fails
-/// every other time; one at the end.
+/// Two in the first wave, one of them in a process of its own; one after them that takes
+/// a moment; one at the end.
 fn processors(ground: &Ground) -> Vec<(&'static str, Value)> {
     let part = |settings: Value| {
         let mut settings = ground.player(settings);
