@@ -77,6 +77,8 @@ struct Outcome {
     attempted: Vec<Attempted>,
     /// What is still to be delivered, or was given up.
     left: Vec<StoredDelivery>,
+    /// Whether reports wait in files for the store.
+    spooled: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -105,7 +107,18 @@ pub fn deliver(args: &DeliverArgs, terminal: &Terminal) -> Result<Exit, Failure>
         let error = format!("the store cannot be opened: {error}");
         return Err(Failure::undelivered(error));
     }
+    let known = all(&host, &suite.name)?;
     for id in &args.retry {
+        let ids = || known.iter().map(|one| one.idempotency_key.as_str());
+        if !ids().any(|known| known == id) {
+            let near = veracity_host::names::did_you_mean(id, ids());
+            let message = format!(
+                "no delivery of suite `{}` has the id `{id}`{near}",
+                suite.name
+            );
+            let advice = "`--list` shows those that are left";
+            return Err(Error::configuration(message).with_help(advice).into());
+        }
         let retried = host.keep().with(|store, now| store.retry(id, now));
         if let Some(Err(error)) = retried {
             return Err(Error::configuration(error.to_string()).into());
@@ -116,26 +129,34 @@ pub fn deliver(args: &DeliverArgs, terminal: &Terminal) -> Result<Exit, Failure>
         suite: suite.name.clone(),
         attempted: Vec::new(),
         left: Vec::new(),
+        spooled: false,
     };
+    let mut signal = None;
     if !args.list {
         let stop = host.stop();
         let signals = Signals::watch(move |_| stop.within(GRACE));
         host.start();
         resume(&host, args.wait, &suite.name, &mut outcome)?;
-        outcome.left = left(&host, &suite.name)?;
-        for warning in host.shutdown() {
-            say(&format!("warning: {}", printable(&warning)));
-        }
-        if let Some(number) = signals.received() {
-            return Ok(Exit::signal(number));
-        }
-    } else {
-        outcome.left = left(&host, &suite.name)?;
+        signal = signals.received();
     }
-    let exit = if outcome.left.is_empty() || args.list {
-        Exit::PASSED
-    } else {
-        Exit::NOT_DELIVERED
+    outcome.left = left(&host, &suite.name)?;
+    outcome.spooled = host.has_spooled();
+    for one in &outcome.left {
+        let name = &one.processor;
+        if !host.instances().any(|instance| &instance.name == name) {
+            say(&format!(
+                "warning: the suite has no processor `{}` any more, which a delivery is for",
+                printable(name)
+            ));
+        }
+    }
+    for warning in host.shutdown() {
+        say(&format!("warning: {}", printable(&warning)));
+    }
+    let exit = match signal {
+        Some(number) => Exit::signal(number),
+        None if args.list || (outcome.left.is_empty() && !outcome.spooled) => Exit::PASSED,
+        None => Exit::NOT_DELIVERED,
     };
     Ok(terminal.print(&shown(&outcome, args.format), exit))
 }
@@ -169,9 +190,15 @@ fn resume(
 
 /// What is still to be delivered, or was given up.
 fn left(host: &Host, suite: &str) -> Result<Vec<StoredDelivery>, Failure> {
+    let mut left = all(host, suite)?;
+    left.retain(|one| matches!(one.state, DeliveryState::Pending | DeliveryState::Dead));
+    Ok(left)
+}
+
+/// All deliveries of a suite.
+fn all(host: &Host, suite: &str) -> Result<Vec<StoredDelivery>, Failure> {
     let filter = DeliveryFilter {
         suite: Some(suite.to_owned()),
-        states: vec![DeliveryState::Pending, DeliveryState::Dead],
         ..DeliveryFilter::default()
     };
     match host.keep().with(|store, _| store.list(&filter)) {
@@ -205,9 +232,16 @@ fn shown(outcome: &Outcome, format: Format) -> Vec<u8> {
             .error
             .as_deref()
             .map_or_else(String::new, |why| format!(": {why}"));
+        let when = match &one.lease {
+            Some((_, until)) if until.0 > now() => {
+                format!("held by a process until {}", clock(until.0))
+            }
+            _ if one.state == DeliveryState::Pending => format!("due {}", clock(one.due.0)),
+            _ => "given up".to_owned(),
+        };
         let _ = writeln!(
             text,
-            "{}  {}  run {}  {} of {} attempts  id {}{}",
+            "{}  {}  run {}  {} of {} attempts  {when}  id {}{}",
             one.state,
             one.processor,
             one.run_id,
@@ -217,7 +251,9 @@ fn shown(outcome: &Outcome, format: Format) -> Vec<u8> {
             printable(&why)
         );
     }
-    if outcome.left.is_empty() {
+    if outcome.spooled {
+        let _ = writeln!(text, "reports wait in files until the store can be reached");
+    } else if outcome.left.is_empty() {
         let _ = writeln!(
             text,
             "nothing is left to be delivered of `{}`",
@@ -225,4 +261,17 @@ fn shown(outcome: &Outcome, format: Format) -> Vec<u8> {
         );
     }
     text.into_bytes()
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    chrono::Utc::now().timestamp_millis()
+}
+
+/// A time as people read it, UTC.
+fn clock(millis: i64) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(millis);
+    time.map_or_else(String::new, |time| {
+        time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    })
 }

@@ -16,6 +16,8 @@ use crate::stop::Stop;
 
 /// The longest that the waits between the attempts of one run may take together.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// What is told of a delivery that is in other hands.
+pub const ELSEWHERE: &str = "another process delivers it";
 /// The longest text of a plugin that is kept, in characters.
 const LONGEST_TEXT: usize = 4_000;
 
@@ -56,11 +58,26 @@ pub enum Next {
     GiveUp,
 }
 
-/// Delivers `job` to `instance`.
+/// Keeps others from delivering the same meanwhile.
+pub trait Hold {
+    /// Whether nobody else delivers it within `time` from now on.
+    fn holds(&self, time: Duration) -> bool;
+}
+
+/// There is nobody else.
+pub struct Unheld;
+
+impl Hold for Unheld {
+    fn holds(&self, _: Duration) -> bool {
+        true
+    }
+}
+
+/// Delivers `job` to `instance`, as long as `hold` holds.
 ///
 /// If it is kept, what may work later is left to later; otherwise it is given up when
 /// attempts or patience are used up.
-pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop) -> Ended {
+pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop, hold: &dyn Hold) -> Ended {
     let begun = Instant::now();
     let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Deferred);
     delivery.attempts = job.attempts;
@@ -90,6 +107,10 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop) -> Ende
             delivery
                 .error
                 .get_or_insert("the run was asked to end".to_owned());
+            break (Next::Again(now), None);
+        }
+        if !hold.holds(limit) {
+            notes.push(ELSEWHERE.to_owned());
             break (Next::Again(now), None);
         }
         tried += 1;
@@ -147,7 +168,7 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop) -> Ende
             notes.push(format!("the next attempt would be in {} s", wait.as_secs()));
             break (again, None);
         }
-        if !stop.wait(wait) {
+        if !hold.holds(wait) || !stop.wait(wait) {
             break (again, None);
         }
         waited += wait;

@@ -1,27 +1,29 @@
 //! Carries a report to the instances, wave by wave, and keeps the store up to date.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, mpsc};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 use veracity_processor::{Delivery, DeliveryStatus, Report};
 
-use crate::attempt::{self, Ended, Job, Next, PATIENCE};
+use crate::attempt::{self, Job, Unheld};
 use crate::filter::{View, view};
+use crate::hand::{elsewhere, lease};
 use crate::host::Delivered;
 use crate::instance::Instance;
 use crate::keep::Keep;
-use crate::settings::{On, When};
+use crate::settings::On;
 use crate::stop::Stop;
 use crate::store::{Claimed, Filter, NewDelivery, Settlement, Spool, Time};
+use crate::waves::Work;
 
 /// The most deliveries of earlier runs that one instance gets within a run.
 const MOST_EARLIER: usize = 100;
-/// How long a delivery whose processor comes after one that failed has to wait.
-const DEPENDENCY_PAUSE: Duration = Duration::from_secs(30);
-/// Beyond what its attempts may take, how long nobody else may take a delivery.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// The longest that nobody else may take what this process has not begun to deliver; each
+/// attempt extends the lease by what it may take itself. After a crash it passes that long
+/// until somebody else delivers.
+const LONGEST_CLAIM: Duration = Duration::from_secs(60);
 
 /// A delivery of an earlier run.
 #[derive(Debug, Clone)]
@@ -41,21 +43,6 @@ pub struct Dispatch {
     pub keep: Arc<Keep>,
     pub stop: Stop,
     pub spool: Option<Spool>,
-}
-
-/// Work for one instance: first what is left of earlier runs, then this run's report.
-#[derive(Debug, Default)]
-struct Work {
-    earlier: Vec<(Job, Claimed)>,
-    now: Option<(Job, Option<Claimed>)>,
-}
-
-/// What became of it.
-#[derive(Debug, Default)]
-struct Done {
-    earlier: Vec<Resumed>,
-    now: Option<Ended>,
-    complaints: Vec<String>,
 }
 
 impl Dispatch {
@@ -180,7 +167,7 @@ impl Dispatch {
                     insist: true,
                     kept: false,
                 };
-                attempt::deliver(instance, &job, &self.keep, &self.stop).delivery
+                attempt::deliver(instance, &job, &self.keep, &self.stop, &Unheld).delivery
             }
         }
     }
@@ -309,8 +296,8 @@ impl Dispatch {
         if able.is_empty() {
             return Vec::new();
         }
-        let leases = able.iter().map(|instance| lease(instance));
-        let lease = leases.max().unwrap_or_default();
+        let lease = able.iter().map(|instance| lease(instance)).max();
+        let lease = lease.unwrap_or_default().min(LONGEST_CLAIM);
         let filter = Filter {
             idempotency_keys,
             suite: Some(self.suite.clone()),
@@ -382,269 +369,11 @@ impl Dispatch {
             .push((job, claim));
     }
 
-    /// Does `work` wave by wave; `skipped` is what was decided already.
-    fn waves(
-        &self,
-        mut work: BTreeMap<String, Work>,
-        mut skipped: BTreeMap<String, Delivery>,
-        delivered: &mut Delivered,
-    ) {
-        let mut unsettled: BTreeSet<String> = BTreeSet::new();
-        let mut said_stop: Option<(String, String)> = None;
-        for wave in self.waves.iter() {
-            let (sender, receiver) = mpsc::channel();
-            let mut waiting: BTreeMap<usize, Option<Delivery>> = BTreeMap::new();
-            let mut ended: BTreeMap<usize, Delivery> = BTreeMap::new();
-            for (number, instance) in wave.iter().enumerate() {
-                if let Some(delivery) = skipped.remove(&instance.name) {
-                    ended.insert(number, delivery);
-                    continue;
-                }
-                let Some(mut work) = work.remove(&instance.name) else {
-                    continue;
-                };
-                if let Some(delivery) =
-                    self.withheld(instance, &mut work, said_stop.as_ref(), &unsettled)
-                {
-                    ended.insert(number, delivery);
-                }
-                if work.now.is_none() && work.earlier.is_empty() {
-                    continue;
-                }
-                let lost = work
-                    .now
-                    .as_ref()
-                    .map(|(job, claim)| lost(instance, job, claim.is_some()));
-                waiting.insert(number, lost);
-                let hand = Hand {
-                    instance: Arc::clone(instance),
-                    keep: Arc::clone(&self.keep),
-                    stop: self.stop.clone(),
-                };
-                let sender = sender.clone();
-                let thread = std::thread::Builder::new().name("veracity-wave".to_owned());
-                // Without a thread it counts as lost; the store, if any, still has it.
-                let _ = thread.spawn(move || {
-                    let done = hand.does(work);
-                    // Nobody listens any more if the host was asked to end.
-                    let _ = sender.send((number, done));
-                });
-            }
-            drop(sender);
-            while let Some((number, done)) = self.next(&receiver) {
-                waiting.remove(&number);
-                delivered.resumed.extend(done.earlier);
-                delivered.warnings.extend(done.complaints);
-                if let Some(now) = done.now {
-                    let name = &now.delivery.processor;
-                    said_stop = said_stop.or(now.stop.map(|reason| (name.clone(), reason)));
-                    ended.insert(number, now.delivery);
-                }
-            }
-            for (number, lost) in waiting {
-                ended.extend(lost.map(|delivery| (number, delivery)));
-            }
-            for delivery in ended.into_values() {
-                if !delivery.status.is_settled() {
-                    unsettled.insert(delivery.processor.clone());
-                }
-                delivered.deliveries.push(delivery);
-            }
-        }
-    }
-
-    /// What the next thread has done; `None` when all have ended, or time is up.
-    fn next(&self, receiver: &mpsc::Receiver<(usize, Done)>) -> Option<(usize, Done)> {
-        loop {
-            // Short, so that being asked to end is noticed.
-            match receiver.recv_timeout(Duration::from_millis(50)) {
-                Ok(done) => return Some(done),
-                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-            }
-            // Calls know the limit themselves; what is not back a second later is left.
-            let overdue = self.stop.remaining().is_some_and(|left| left.is_zero());
-            if overdue {
-                return receiver.recv_timeout(Duration::from_secs(1)).ok();
-            }
-        }
-    }
-
-    /// Takes this run's report out of `work` if the instance is not to get it now.
-    fn withheld(
-        &self,
-        instance: &Instance,
-        work: &mut Work,
-        said_stop: Option<&(String, String)>,
-        unsettled: &BTreeSet<String>,
-    ) -> Option<Delivery> {
-        let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Skipped);
-        delivery.required = instance.settings.required;
-        if let Some((who, reason)) = said_stop {
-            let (_, claim) = work.now.take()?;
-            delivery.note = Some(format!("`{who}` said stop: {reason}"));
-            if let Some(claim) = claim {
-                let note = delivery.note.clone();
-                self.settle(&claim, Settlement::Skipped { note }, claim.attempts);
-            }
-            return Some(delivery);
-        }
-        let before = self.before(instance);
-        let failed = before.iter().find(|name| unsettled.contains(*name))?;
-        if instance.settings.when == When::Always {
-            return None;
-        }
-        let (job, claim) = work.now.take()?;
-        delivery.status = DeliveryStatus::SkippedDependency;
-        delivery.idempotency_key = Some(job.idempotency_key);
-        delivery.error = Some(format!("`{failed}`, which it comes after, did not deliver"));
-        if let Some(claim) = claim {
-            let pause = i64::try_from(DEPENDENCY_PAUSE.as_millis()).unwrap_or(i64::MAX);
-            let at = Time(self.keep.now().saturating_add(pause));
-            let error = delivery.error.clone().unwrap_or_default();
-            delivery.pending = self.settle(&claim, Settlement::Retry { at, error }, claim.attempts);
-        }
-        Some(delivery)
-    }
-
-    /// Names of the instances that `instance` comes after.
-    fn before(&self, instance: &Instance) -> Vec<String> {
-        let of_plugin = |other: &&Arc<Instance>| instance.depends_on.contains(&other.plugin);
-        let depended = self.waves.iter().flatten().filter(of_plugin);
-        let depended = depended.map(|other| other.name.clone());
-        depended
-            .chain(instance.settings.after.iter().cloned())
-            .collect()
-    }
-
-    fn settle(&self, claim: &Claimed, settlement: Settlement, attempts: u32) -> bool {
+    pub(crate) fn settle(&self, claim: &Claimed, settlement: Settlement, attempts: u32) -> bool {
         let settled = self
             .keep
             .with(|store, now| store.settle(claim, settlement, attempts, now));
         matches!(settled, Some(Ok(true)))
-    }
-}
-
-/// The longest that all attempts of a run may take.
-fn longest(instance: &Instance) -> Duration {
-    let settings = &instance.settings;
-    let waits = match settings.retries {
-        0 => Duration::ZERO,
-        _ => PATIENCE,
-    };
-    let attempts = settings.retries.saturating_add(1);
-    settings
-        .time_limit
-        .saturating_mul(attempts)
-        .saturating_add(waits)
-}
-
-/// How long nobody else may take a delivery to `instance`.
-fn lease(instance: &Instance) -> Duration {
-    longest(instance).saturating_add(LEASE_MARGIN)
-}
-
-/// What is told of a delivery that is in other hands.
-fn elsewhere(instance: &str, job: &Job) -> Delivery {
-    let mut delivery = Delivery::new(instance, DeliveryStatus::Deferred);
-    delivery.note = Some("another process delivers it".to_owned());
-    delivery.pending = true;
-    delivery.idempotency_key = Some(job.idempotency_key.clone());
-    delivery
-}
-
-/// What is told of a delivery whose thread did not come back.
-fn lost(instance: &Instance, job: &Job, pending: bool) -> Delivery {
-    let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Hung);
-    delivery.required = instance.settings.required;
-    (delivery.pending, delivery.attempts) = (pending, job.attempts + 1);
-    delivery.idempotency_key = Some(job.idempotency_key.clone());
-    delivery.error = Some("the run was asked to end before it returned".to_owned());
-    delivery
-}
-
-/// What a thread needs to do the work of one instance.
-struct Hand {
-    instance: Arc<Instance>,
-    keep: Arc<Keep>,
-    stop: Stop,
-}
-
-impl Hand {
-    fn does(&self, work: Work) -> Done {
-        let mut done = Done::default();
-        for (job, claim) in work.earlier {
-            if self.holds(&claim) {
-                let run = job.report.run.id;
-                let delivery = self.deliver(&job, Some(&claim), &mut done).delivery;
-                done.earlier.push(Resumed { run, delivery });
-            }
-        }
-        if let Some((job, claim)) = work.now {
-            let holds = claim.as_ref().is_none_or(|claim| self.holds(claim));
-            done.now = Some(if holds {
-                self.deliver(&job, claim.as_ref(), &mut done)
-            } else {
-                Ended {
-                    delivery: elsewhere(&self.instance.name, &job),
-                    next: Next::Done,
-                    stop: None,
-                }
-            });
-        }
-        done
-    }
-
-    /// Whether nobody else takes `claim` while it is delivered: earlier waves, and what was
-    /// delivered before it, may have used up its lease.
-    fn holds(&self, claim: &Claimed) -> bool {
-        if Time(self.keep.now()).after(longest(&self.instance)) <= claim.leased_until {
-            return true;
-        }
-        let lease = lease(&self.instance);
-        let extended = self.keep.with(|store, now| store.extend(claim, lease, now));
-        // Where the store does not answer: rather twice than never.
-        !matches!(extended, Some(Ok(false)))
-    }
-
-    fn deliver(&self, job: &Job, claim: Option<&Claimed>, done: &mut Done) -> Ended {
-        let ended = attempt::deliver(&self.instance, job, &self.keep, &self.stop);
-        let Some(claim) = claim else { return ended };
-        let Ended { delivery, next, .. } = &ended;
-        let error = delivery.error.clone().unwrap_or_default();
-        let note = delivery.note.clone();
-        let settlement = match next {
-            Next::Done if delivery.status == DeliveryStatus::Skipped => {
-                Settlement::Skipped { note }
-            }
-            Next::Done => Settlement::Delivered { note },
-            Next::Again(at) => Settlement::Retry {
-                at: Time(*at),
-                error,
-            },
-            Next::GiveUp => Settlement::Dead { error },
-        };
-        let attempts = delivery.attempts;
-        let name = &self.instance.name;
-        match self
-            .keep
-            .with(|store, now| store.settle(claim, settlement, attempts, now))
-        {
-            Some(Ok(false)) => {
-                let warning = format!(
-                    "`{name}`: its lease ran out; another process delivers it again, with the same key"
-                );
-                done.complaints.push(warning);
-            }
-            Some(Err(error)) => {
-                let warning = format!(
-                    "`{name}`: how it ended could not be stored, so it may be delivered again, with the same key: {error}"
-                );
-                done.complaints.push(warning);
-            }
-            _ => {}
-        }
-        ended
     }
 }
 

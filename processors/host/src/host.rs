@@ -136,6 +136,12 @@ impl Host {
         }
     }
 
+    /// Whether reports wait in files because the store could not be reached.
+    pub fn has_spooled(&self) -> bool {
+        let configuration = &self.configuration;
+        !Spool::of_suite(&configuration.spool, &configuration.suite).is_empty()
+    }
+
     /// Why the store cannot be used, if there should be one.
     pub fn store_error(&self) -> Option<&str> {
         self.store_error.as_deref()
@@ -268,7 +274,7 @@ impl Host {
                 .configuration
                 .store
                 .is_some()
-                .then(|| Spool::new(&self.configuration.spool)),
+                .then(|| Spool::of_suite(&self.configuration.spool, &self.configuration.suite)),
         }
     }
 

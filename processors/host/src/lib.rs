@@ -17,6 +17,7 @@ mod dispatch;
 mod error;
 mod fields;
 mod filter;
+mod hand;
 mod host;
 mod instance;
 mod keep;
@@ -26,6 +27,7 @@ mod redact;
 mod registry;
 mod settings;
 mod stop;
+mod waves;
 
 pub use breaker::{Breaker, Permission};
 pub use configuration::Configuration;

@@ -215,13 +215,79 @@ fn what_was_given_up_is_listed_and_can_be_tried_again() {
 }
 
 #[test]
+fn what_comes_after_another_waits_for_it_later_too() {
+    let folder = Folder::with_suite();
+    let broken = Receiver::answering("503 Busy");
+    let suite = |port: u16| {
+        format!(
+            "{SUITE}processors:\n  hook: {{use: webhook, url: 'http://127.0.0.1:{port}/', allow_private: true, retries: 0}}\n  late: {{use: json, path: late.json, after: [hook]}}\nstore: sqlite://veracity.db\n"
+        )
+    };
+    folder.write("suite.yaml", &suite(broken.port));
+    let run = folder.veracity(&["run", "suite.yaml"]);
+    assert!(
+        run.stdout.contains("skipped dependency  late"),
+        "{}",
+        run.stdout
+    );
+    let deliver = folder.veracity(&["deliver", "suite.yaml", "--wait", "13s"]);
+    assert_eq!(
+        deliver.code,
+        Some(4),
+        "{}{}",
+        deliver.stdout,
+        deliver.stderr
+    );
+    assert!(!folder.path().join("late.json").exists());
+    let working = Receiver::answering("204 Fine");
+    folder.write("suite.yaml", &suite(working.port));
+    let deliver = folder.veracity(&["deliver", "suite.yaml", "--wait", "3min"]);
+    assert_eq!(
+        deliver.code,
+        Some(0),
+        "{}{}",
+        deliver.stdout,
+        deliver.stderr
+    );
+    assert!(folder.path().join("late.json").exists());
+}
+
+#[test]
+fn what_waits_for_a_store_is_only_taken_by_its_own_suite() {
+    let folder = Folder::with_suite();
+    let receiver = Receiver::answering("204 Fine");
+    let suite = |name: &str, port: u16, store: &str| {
+        let suite = SUITE.replace("suite: shop", &format!("suite: {name}"));
+        format!(
+            "{suite}processors:\n  hook: {{use: webhook, url: 'http://127.0.0.1:{port}/', allow_private: true, retries: 0}}\nstore: {store}\n"
+        )
+    };
+    folder.write("a.yaml", &suite("a", 9, "postgres://dq@127.0.0.1:1/x"));
+    folder.write("b.yaml", &suite("b", receiver.port, "sqlite://b.db"));
+    let run = folder.veracity(&["run", "a.yaml"]);
+    assert!(run.stderr.contains("it is kept in"), "{}", run.stderr);
+    assert_eq!(folder.veracity(&["run", "b.yaml"]).code, Some(0));
+    assert_eq!(receiver.received().len(), 1, "only the report of b");
+    folder.write("a.yaml", &suite("a", receiver.port, "sqlite://a.db"));
+    let deliver = folder.veracity(&["deliver", "a.yaml", "--wait", "60s"]);
+    assert_eq!(
+        deliver.code,
+        Some(0),
+        "{}{}",
+        deliver.stdout,
+        deliver.stderr
+    );
+    assert_eq!(receiver.received().len(), 2);
+}
+
+#[test]
 fn a_process_that_is_killed_at_any_moment_loses_no_report() {
     let folder = Folder::with_suite();
     let receiver = Receiver::answering("200 OK");
     folder.write(
         "suite.yaml",
         &format!(
-            "{SUITE}processors:\n  hook: {{use: webhook, url: 'http://127.0.0.1:{}/', allow_private: true, retries: 0, time_limit: 1s}}\n  rows: {{use: database, url: 'sqlite://rows.db'}}\nstore: sqlite://veracity.db\n",
+            "{SUITE}processors:\n  hook: {{use: webhook, url: 'http://127.0.0.1:{}/', allow_private: true, retries: 0, time_limit: 1s}}\n  rows: {{use: database, url: 'sqlite://rows.db', retries: 0, time_limit: 5s}}\nstore: sqlite://veracity.db\n",
             receiver.port
         ),
     );

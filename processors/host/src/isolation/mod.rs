@@ -43,7 +43,7 @@ pub enum Fault {
         message: String,
     },
     /// The plugin did not return in time.
-    #[error("no answer within {limit:?}")]
+    #[error("no answer within {}", whole(*limit))]
     Hung {
         /// The time it had.
         limit: Duration,
@@ -68,6 +68,16 @@ impl Fault {
         Self::Unavailable {
             message: message.into(),
         }
+    }
+}
+
+/// A time limit without the fractions that only counting down gave it: `2s`, `500ms`.
+fn whole(limit: Duration) -> String {
+    let rounded = limit.saturating_add(Duration::from_micros(500)).as_millis();
+    if rounded >= 1000 && rounded.is_multiple_of(1000) {
+        format!("{}s", rounded / 1000)
+    } else {
+        format!("{rounded}ms")
     }
 }
 
@@ -149,3 +159,23 @@ impl Attempt {
 
 /// The longest limit that is told apart from no limit; adding it to any instant is safe.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hang_is_told_in_whole_seconds_or_milliseconds() {
+        let cases = [
+            (Duration::from_nanos(1_999_999_559), "2s"),
+            (Duration::from_secs(90), "90s"),
+            (Duration::from_millis(1_500), "1500ms"),
+            (Duration::from_nanos(499_999_001), "500ms"),
+            (Duration::ZERO, "0ms"),
+        ];
+        for (limit, expected) in cases {
+            let told = Fault::Hung { limit }.to_string();
+            assert_eq!(told, format!("no answer within {expected}"), "{limit:?}");
+        }
+    }
+}

@@ -60,6 +60,19 @@ enum Unreadable {
 }
 
 impl Spool {
+    /// The spool of `suite`, a folder of its own in `folder`: another suite, which has
+    /// other processors and perhaps another store, must not take what waits here.
+    pub fn of_suite(folder: impl AsRef<Path>, suite: &str) -> Self {
+        let readable = suite.chars().filter(char::is_ascii_alphanumeric).take(40);
+        let readable: String = readable.collect();
+        let digest = hex(&Sha256::digest(suite.as_bytes()));
+        Self::new(
+            folder
+                .as_ref()
+                .join(format!("{readable}-{}", &digest[..16])),
+        )
+    }
+
     /// The spool in `folder`, which is created when it is needed.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         Self {
