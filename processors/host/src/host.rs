@@ -16,7 +16,8 @@ use crate::registry::Broken;
 use crate::stop::Stop;
 use crate::store::{Spool, Store};
 
-/// The longest that startup or shutdown of a processor may take.
+/// The longest that startup or shutdown of a processor may take, unless its time limit is
+/// shorter.
 pub const LIFECYCLE_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that a health check may take.
 pub const HEALTH_LIMIT: Duration = Duration::from_secs(5);
@@ -197,7 +198,7 @@ impl Host {
                 each(wave, |instance| {
                     if instance.disabled().is_none() && stop.remaining().is_none() {
                         // What went wrong is told when a report is to be delivered.
-                        let _ = instance.start(stop.cut(LIFECYCLE_LIMIT));
+                        let _ = instance.start(stop.cut(instance.lifecycle_limit()));
                     }
                 });
             }
@@ -309,7 +310,7 @@ impl Host {
         let mut warnings = Vec::new();
         for wave in self.waves.iter().rev() {
             let ended = each(wave, |instance| {
-                let ended = instance.end(self.stop.cut(LIFECYCLE_LIMIT));
+                let ended = instance.end(self.stop.cut(instance.lifecycle_limit()));
                 ended.err().map(|fault: Fault| {
                     let fault = clean(instance, &fault.to_string());
                     format!("processor `{}` did not end well: {fault}", instance.name)

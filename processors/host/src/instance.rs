@@ -11,6 +11,7 @@ use veracity_processor::{
 
 use crate::error::PluginError;
 use crate::fields;
+use crate::host::LIFECYCLE_LIMIT;
 use crate::isolation::exclusive::Exclusive;
 use crate::isolation::{Attempt, Call, Child, Fault, Isolated, Program, Thread, once, worker};
 use crate::paths;
@@ -20,6 +21,8 @@ use crate::settings::{Isolation, Settings};
 
 /// The longest that a processor may take to be built.
 const BUILD_LIMIT: Duration = Duration::from_secs(10);
+/// What startup or shutdown may take, however short the time limit is.
+const LIFECYCLE_LEAST: Duration = Duration::from_secs(1);
 
 /// A configured processor.
 pub struct Instance {
@@ -221,6 +224,13 @@ impl Instance {
         self.disabled.get().map(String::as_str)
     }
 
+    /// The longest that its startup or its shutdown may take: its time limit, if that is
+    /// shorter than [`LIFECYCLE_LIMIT`], but not less than a second.
+    pub fn lifecycle_limit(&self) -> Duration {
+        let limit = self.settings.time_limit;
+        limit.clamp(LIFECYCLE_LEAST, LIFECYCLE_LIMIT)
+    }
+
     /// Starts it, if it is not started yet.
     ///
     /// # Errors
@@ -267,12 +277,13 @@ impl Instance {
         self.guarded()?.health(limit)
     }
 
-    /// Ends it, if it was started.
+    /// Ends it, as far as it runs: also after a startup that failed.
     ///
     /// # Errors
     ///
     /// Why it did not end well.
     pub fn end(&self, limit: Duration) -> Result<(), Fault> {
+        let begun = Instant::now();
         let before = {
             let Some(mut started) = self.started.take(limit) else {
                 let message = "it is still starting".to_owned();
@@ -280,10 +291,19 @@ impl Instance {
             };
             std::mem::replace(&mut *started, Started::Ended)
         };
-        if before == Started::Yes {
-            self.guarded()?.shutdown(limit)?;
+        if before == Started::Ended {
+            return Ok(());
         }
-        Ok(())
+        let ended = self
+            .guarded()
+            .and_then(|guarded| guarded.shutdown(limit.saturating_sub(begun.elapsed())));
+        match ended {
+            // Nothing of it runs, or its startup blocks, which was told.
+            Err(Fault::Unavailable { .. }) if before == Started::Not => Ok(()),
+            // All the time it had, not what was left of it.
+            Err(Fault::Hung { .. }) => Err(Fault::Hung { limit }),
+            ended => ended,
+        }
     }
 
     fn guarded(&self) -> Result<&dyn Isolated, Fault> {

@@ -14,6 +14,8 @@ use crate::{Test, tests};
 pub const TESTS: &[Test] = tests![
     health_is_told_of_each_and_what_does_not_answer_is_unhealthy,
     processors_end_in_reverse_order_and_all_of_them,
+    what_could_not_be_started_is_ended_all_the_same,
+    startup_and_shutdown_take_no_longer_than_the_time_limit,
     asked_to_end_a_delivery_that_hangs_ends_early_and_stays_pending,
     asked_to_end_nothing_new_is_begun,
     asked_to_end_while_a_processor_starts_nobody_waits_for_it,
@@ -111,6 +113,65 @@ fn processors_end_in_reverse_order_and_all_of_them() {
         "{text}"
     );
     assert_eq!(host.shutdown(), Vec::<String>::new(), "once is enough");
+}
+
+fn what_could_not_be_started_is_ended_all_the_same() {
+    for isolation in ["thread", "process"] {
+        let ground = Ground::new();
+        let part = |startup: &str| {
+            ground.player(
+                json!({"startup": startup, "isolation": isolation, "retries": 0,
+                "time_limit": "60s"}),
+            )
+        };
+        let host = ground.host(&[
+            ("error", part("permanent")),
+            ("panic", part("panic")),
+            (
+                "build",
+                ground.player(json!({"build": "panic", "retries": 0})),
+            ),
+        ]);
+        deliver(&host, &report());
+        assert_eq!(host.shutdown(), Vec::<String>::new(), "{isolation}");
+    }
+}
+
+fn startup_and_shutdown_take_no_longer_than_the_time_limit() {
+    let ground = Ground::new();
+    let part = |more: serde_json::Value| {
+        let mut part = ground.player(json!({"millis": 600_000, "retries": 0,
+            "time_limit": "1500ms"}));
+        for (name, value) in more.as_object().unwrap() {
+            part[name] = value.clone();
+        }
+        part
+    };
+    let host = ground.host(&[
+        ("start", part(json!({"startup": "never be ready"}))),
+        ("block", part(json!({"startup": "block"}))),
+        ("end", part(json!({"shutdown": "never be ready"}))),
+        (
+            "tiny",
+            part(json!({"shutdown": "never be ready", "time_limit": "1ms", "label": "tiny"})),
+        ),
+    ]);
+    let delivered = deliver(&host, &report());
+    assert_ended(of(&delivered, "start"), Hung, "no answer within");
+    assert_ended(of(&delivered, "end"), Delivered, "");
+    let warnings = host.shutdown().join("\n");
+    for told in [
+        "`end` did not end well: no answer within 1.5s",
+        "`tiny` did not end well: no answer within 1s",
+        "left 1 thread running",
+    ] {
+        assert!(warnings.contains(told), "no `{told}`: {warnings}");
+    }
+    let ended = ground.record();
+    assert!(
+        ended.iter().any(|line| line == &["shutdown", "tiny"]),
+        "{ended:?}"
+    );
 }
 
 fn asked_to_end_a_delivery_that_hangs_ends_early_and_stays_pending() {
