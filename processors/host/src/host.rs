@@ -331,12 +331,15 @@ impl Host {
             return Vec::new();
         };
         let begun = Instant::now();
+        let mut pause = Duration::from_micros(100);
         loop {
             let changes = Snapshot::take().changes_since(before);
             if changes.is_empty() || begun.elapsed() > ENDING {
                 return changes;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            // Threads that have done their work are often gone a moment later.
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(10));
         }
     }
 }
