@@ -23,6 +23,14 @@ use crate::settings::{Isolation, Settings};
 const BUILD_LIMIT: Duration = Duration::from_secs(10);
 /// What startup or shutdown may take, however short the time limit is.
 const LIFECYCLE_LEAST: Duration = Duration::from_secs(1);
+/// The memory of a worker for which no limit is set.
+const WORKER_MEMORY: u64 = 1 << 30;
+/// Whether this system keeps processes to a limit of memory.
+const LIMITS_MEMORY: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_vendor = "apple"
+));
 
 /// A configured processor.
 pub struct Instance {
@@ -158,6 +166,7 @@ impl Instance {
         let common: Vec<&str> = Settings::names().collect();
         let mut config = filled(own, &info.default_config);
         errors.extend(fields::check(&info.config_schema, &config, &common));
+        errors.extend(unenforceable(&instance.settings, &entry.source));
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -180,14 +189,14 @@ impl Instance {
             Source::Executable(manifest) => {
                 let program = Program::new(&manifest.command, &manifest.folder);
                 let has_health = info.capabilities.contains(&Capability::Health);
-                let child = Child::new(&self.name, program, self.config.clone(), has_health);
+                let mut child = Child::new(&self.name, program, self.config.clone(), has_health);
+                if let Some(bytes) = limit {
+                    child = child.with_memory_limit(bytes);
+                }
                 Ok(Ok(Box::new(child)))
             }
             Source::Linked(_) if self.settings.isolation == Isolation::Process => {
-                if !worker::is_available() {
-                    let message = "this program cannot start itself as a worker: its `main` has to call `veracity_host::isolation::serve_if_worker()` first";
-                    return Err(vec![FieldError::new("/isolation", message)]);
-                }
+                let limit = limit.unwrap_or(WORKER_MEMORY);
                 let worker = worker::worker(&self.name, &self.plugin, self.config.clone(), limit);
                 Ok(worker.map(|child| Box::new(child) as Box<dyn Isolated>))
             }
@@ -314,6 +323,26 @@ impl Instance {
             }),
         }
     }
+}
+
+/// Which of `settings` cannot be enforced for a plugin of `source`.
+fn unenforceable(settings: &Settings, source: &Source) -> Option<FieldError> {
+    let is_linked = matches!(source, Source::Linked(_));
+    let is_worker = is_linked && settings.isolation == Isolation::Process;
+    let is_limited = settings.memory_limit.is_some();
+    let no_worker = "this program cannot start itself as a worker: its `main` has to call `veracity_host::isolation::serve_if_worker()` first";
+    if is_worker && !worker::is_available() {
+        return Some(FieldError::new("/isolation", no_worker));
+    }
+    let message = match is_limited {
+        false => return None,
+        true if is_linked && !is_worker => "needs `isolation: process`",
+        true if !LIMITS_MEMORY => "cannot be enforced on this system",
+        // Only a worker, which becomes the plugin, limits it.
+        true if !worker::is_available() => no_worker,
+        true => return None,
+    };
+    Some(FieldError::new("/memory_limit", message))
 }
 
 /// `own` with the values of `defaults` where it has none.

@@ -54,10 +54,12 @@ pub struct Settings {
     /// `thread`: in a thread of its own; `process`: in a process of its own, which also
     /// survives crashes and memory exhaustion of the processor. Default: thread.
     pub isolation: Isolation,
-    /// With `isolation: process`: the most memory it may have. Default: 1GiB.
+    /// The most memory it may have, for `isolation: process` and plugins that are programs
+    /// of their own. Default: 1GiB, and none for such plugins: it counts address space, of
+    /// which Node.js, Go and Java reserve a lot in advance.
     #[schemars(with = "String")]
     #[serde(deserialize_with = "bytes")]
-    pub memory_limit: u64,
+    pub memory_limit: Option<u64>,
 }
 
 impl Default for Settings {
@@ -78,7 +80,7 @@ impl Default for Settings {
             max_attempts: 20,
             required: false,
             isolation: Isolation::Thread,
-            memory_limit: 1 << 30,
+            memory_limit: None,
         }
     }
 }
@@ -194,7 +196,7 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
     Ok(limit)
 }
 
-fn bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+fn bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let wrong =
         || serde::de::Error::custom(format!("`{text}` is no size, write `512MiB` or `2GiB`"));
@@ -212,7 +214,7 @@ fn bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
         _ => return Err(wrong()),
     };
     let number: u64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(factor).ok_or_else(wrong)
+    number.checked_mul(factor).map(Some).ok_or_else(wrong)
 }
 
 #[cfg(test)]
@@ -236,7 +238,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(settings.time_limit, Duration::from_secs(90));
-        assert_eq!(settings.memory_limit, 512 << 20);
+        assert_eq!(settings.memory_limit, Some(512 << 20));
         assert_eq!((settings.on, settings.retries), (On::Failure, 3));
     }
 

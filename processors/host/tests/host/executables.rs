@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = tests![
     broken_plugins_are_listed_and_the_others_run,
     a_plugin_cannot_take_the_name_of_another,
     executables_that_misbehave_hurt_nobody,
+    an_executable_has_the_memory_that_it_is_given,
 ];
 
 fn examples() -> PathBuf {
@@ -231,4 +232,29 @@ fn executables_that_misbehave_hurt_nobody() {
         }
     }
     host.shutdown();
+}
+
+/// Tells how much address space it may have.
+fn an_executable_has_the_memory_that_it_is_given() {
+    let ground = Ground::new();
+    let script = r#"while read -r line; do case $line in *'"process"'*) echo '{"type":"outcome","status":"done","note":"'$(ulimit -v)'"}';; *) echo '{"type":"ready"}';; esac; done"#;
+    let quoted = serde_json::to_string(script).unwrap();
+    let command = format!("command: [sh, -c, {quoted}]");
+    plugin(&ground, "teller", &manifest("teller", &command));
+    let mut configuration = ground.configuration(&[
+        ("free", json!({"use": "teller"})),
+        (
+            "limited",
+            json!({"use": "teller", "memory_limit": "512MiB"}),
+        ),
+    ]);
+    configuration.directories = vec!["plugins".into()];
+    let host = Host::prepare(configuration).unwrap();
+    let delivered = deliver(&host, &report());
+    for name in ["free", "limited"] {
+        let delivery = of(&delivered, name);
+        assert_ended(delivery, Delivered, "");
+        let is_limited = delivery.note.as_deref() == Some("524288");
+        assert_eq!(is_limited, name == "limited", "{delivery:?}");
+    }
 }

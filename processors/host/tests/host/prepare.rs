@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = tests![
     who_waits_in_a_circle_is_told_the_circle,
     who_comes_after_nobody_is_told_so,
     everything_that_is_wrong_is_told_at_once_with_its_place,
+    a_memory_limit_that_would_do_nothing_is_refused,
     preparing_opens_and_starts_nothing,
 ];
 
@@ -174,6 +175,28 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
             "/e: expected a mapping of settings",
             "/good: `good` is configured twice",
             "/x~1y/enabled: expected `true` or `false`, found text",
+        ],
+    );
+}
+
+fn a_memory_limit_that_would_do_nothing_is_refused() {
+    let told = wrong(&[
+        ("a", json!({"use": "player", "memory_limit": "1GiB"})),
+        (
+            "b",
+            json!({"use": "player", "memory_limit": "1GiB", "isolation": "thread", "proces": 1}),
+        ),
+        (
+            "good",
+            json!({"use": "player", "memory_limit": "1GiB", "isolation": "process"}),
+        ),
+    ]);
+    assert_begin(
+        &told,
+        &[
+            "/a/memory_limit: needs `isolation: process`",
+            "/b/proces: unknown key",
+            "/b/memory_limit: needs `isolation: process`",
         ],
     );
 }
