@@ -85,10 +85,11 @@ impl Configuration {
     /// Everything that is wrong; the first part of each path is the name of an instance.
     pub fn prepare(&self, registry: &Registry) -> Result<Prepared, ConfigError> {
         let mut instances: BTreeMap<String, Instance> = BTreeMap::new();
+        let mut places: BTreeMap<&str, Place> = BTreeMap::new();
         let mut errors = Vec::new();
         for (name, config) in &self.processors {
             let at = pointer(name);
-            if instances.contains_key(name) {
+            if places.contains_key(&**name) {
                 errors.push(FieldError::new(at, format!("`{name}` is configured twice")));
                 continue;
             }
@@ -103,20 +104,25 @@ impl Configuration {
                     if self.disabled.contains(name) {
                         instance.disable(format!("`{name}` is disabled"));
                     }
+                    places.insert(name, Place::of(&instance));
                     instances.insert(name.clone(), instance);
                 }
-                Err(wrong) => errors.extend(
-                    wrong
-                        .into_iter()
-                        .map(|error| FieldError::new(format!("{at}{}", error.path), error.message)),
-                ),
+                Err(wrong) => {
+                    places.insert(name, Place::said(name, config));
+                    errors.extend(wrong.into_iter().map(|error| {
+                        FieldError::new(format!("{at}{}", error.path), error.message)
+                    }));
+                }
             }
         }
+        let nodes = nodes(&places, &mut errors);
+        let order = order::waves(&nodes).unwrap_or_else(|wrong| {
+            errors.extend(in_words(&wrong, &nodes));
+            Vec::new()
+        });
         if !errors.is_empty() {
             return Err(ConfigError(errors));
         }
-        let order = order::waves(&nodes(&instances)?);
-        let order = order.map_err(|errors| in_words(&errors, &instances))?;
         let waves = order.into_iter().map(|wave| {
             let wave = wave.into_iter();
             wave.filter_map(|name| instances.remove(&name)).collect()
@@ -133,38 +139,64 @@ fn pointer(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
-fn nodes(instances: &BTreeMap<String, Instance>) -> Result<Vec<Node>, ConfigError> {
-    let mut errors = Vec::new();
-    let mut nodes = Vec::new();
-    for instance in instances.values() {
-        let mut after = instance.settings.after.clone();
-        for plugin in &instance.depends_on {
-            let of_plugin = instances.values().filter(|other| &other.plugin == plugin);
-            let before = after.len();
-            after.extend(of_plugin.map(|other| other.name.clone()));
-            if after.len() == before {
-                let message = format!(
-                    "processor `{}` needs processor `{plugin}`, which is not configured",
-                    instance.plugin
-                );
-                errors.push(FieldError::new(pointer(&instance.name), message));
-            }
-        }
-        nodes.push(Node {
-            name: instance.name.clone(),
-            after,
+/// What decides where an instance comes in the order.
+struct Place {
+    plugin: String,
+    after: Vec<String>,
+    depends_on: Vec<String>,
+    priority: i64,
+}
+
+impl Place {
+    fn of(instance: &Instance) -> Self {
+        Self {
+            plugin: instance.plugin.clone(),
+            after: instance.settings.after.clone(),
+            depends_on: instance.depends_on.clone(),
             priority: instance.settings.priority,
-        });
+        }
     }
-    if errors.is_empty() {
-        Ok(nodes)
-    } else {
-        Err(ConfigError(errors))
+
+    /// That of an instance whose `config` is wrong, as far as it can be read.
+    fn said(name: &str, config: &Value) -> Self {
+        let after = config["after"].as_array().into_iter().flatten();
+        let after = after.filter_map(Value::as_str).map(str::to_owned);
+        Self {
+            plugin: config["use"].as_str().unwrap_or(name).to_owned(),
+            after: after.collect(),
+            depends_on: Vec::new(),
+            priority: 0,
+        }
     }
 }
 
-fn in_words(errors: &[OrderError], instances: &BTreeMap<String, Instance>) -> ConfigError {
-    let names = || instances.keys().map(String::as_str);
+/// What is to be put in order; which plugins are missing goes to `errors`.
+fn nodes(places: &BTreeMap<&str, Place>, errors: &mut Vec<FieldError>) -> Vec<Node> {
+    let node = |(&name, place): (&&str, &Place)| {
+        let mut after = place.after.clone();
+        for plugin in &place.depends_on {
+            let of_plugin = places.iter().filter(|(_, other)| &other.plugin == plugin);
+            let before = after.len();
+            after.extend(of_plugin.map(|(&other, _)| other.to_owned()));
+            if after.len() == before {
+                let message = format!(
+                    "processor `{}` needs processor `{plugin}`, which is not configured",
+                    place.plugin
+                );
+                errors.push(FieldError::new(pointer(name), message));
+            }
+        }
+        Node {
+            name: name.to_owned(),
+            after,
+            priority: place.priority,
+        }
+    };
+    places.iter().map(node).collect()
+}
+
+fn in_words(errors: &[OrderError], nodes: &[Node]) -> Vec<FieldError> {
+    let names = || nodes.iter().map(|node| node.name.as_str());
     let errors = errors.iter().map(|error| match error {
         OrderError::Circular(circle) => {
             let error = PluginError::Circular(circle.clone());
@@ -180,5 +212,5 @@ fn in_words(errors: &[OrderError], instances: &BTreeMap<String, Instance>) -> Co
             FieldError::new(format!("{}/after", pointer(name)), error.to_string())
         }
     });
-    ConfigError(errors.collect())
+    errors.collect()
 }

@@ -32,10 +32,10 @@ pub enum OrderError {
 ///
 /// # Errors
 ///
-/// Every dependency that is missing; otherwise one circle, if there is any.
+/// Every dependency that is missing, and circles: breaking each of them leaves none.
 pub fn waves(nodes: &[Node]) -> Result<Vec<Vec<String>>, Vec<OrderError>> {
     let names: BTreeSet<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
-    let missing: Vec<OrderError> = nodes
+    let mut errors: Vec<OrderError> = nodes
         .iter()
         .flat_map(|node| node.after.iter().map(move |after| (node, after)))
         .filter(|(_, after)| !names.contains(after.as_str()))
@@ -44,13 +44,11 @@ pub fn waves(nodes: &[Node]) -> Result<Vec<Vec<String>>, Vec<OrderError>> {
             dependency: after.clone(),
         })
         .collect();
-    if !missing.is_empty() {
-        return Err(missing);
-    }
     let mut waiting: BTreeMap<&str, usize> = BTreeMap::new();
     let mut followers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for node in nodes {
         let before: BTreeSet<&str> = node.after.iter().map(String::as_str).collect();
+        let before: Vec<&str> = before.intersection(&names).copied().collect();
         waiting.insert(&node.name, before.len());
         for name in before {
             followers.entry(name).or_default().push(&node.name);
@@ -69,14 +67,24 @@ pub fn waves(nodes: &[Node]) -> Result<Vec<Vec<String>>, Vec<OrderError>> {
             .filter(|(_, name)| is_free(&waiting, name)),
     );
     let mut waves = Vec::new();
-    while let Some(&(priority, _)) = ready.first() {
-        let wave: Vec<&str> = ready
-            .iter()
-            .take_while(|(next, _)| *next == priority)
-            .map(|(_, name)| *name)
-            .collect();
+    loop {
+        let wave: Vec<&str> = match (ready.first(), waiting.keys().next()) {
+            (Some(&(priority, _)), _) => {
+                let next = ready.iter().take_while(|(next, _)| *next == priority);
+                next.map(|(_, name)| *name).collect()
+            }
+            (None, Some(start)) => {
+                let circle = circle(start, nodes, &waiting);
+                let mut names: Vec<String> = circle.iter().map(|&name| name.to_owned()).collect();
+                names.push(names[0].clone());
+                errors.push(OrderError::Circular(names));
+                // As if it were broken, so that other circles are found.
+                circle
+            }
+            (None, None) => break,
+        };
         for name in &wave {
-            ready.remove(&(priority, *name));
+            ready.remove(&(priorities[name], *name));
             waiting.remove(name);
         }
         for follower in wave.iter().flat_map(|name| followers.get(name)).flatten() {
@@ -89,14 +97,19 @@ pub fn waves(nodes: &[Node]) -> Result<Vec<Vec<String>>, Vec<OrderError>> {
         }
         waves.push(wave.into_iter().map(str::to_owned).collect());
     }
-    match waiting.keys().next() {
-        None => Ok(waves),
-        Some(start) => Err(vec![OrderError::Circular(circle(start, nodes, &waiting))]),
+    if errors.is_empty() {
+        Ok(waves)
+    } else {
+        Err(errors)
     }
 }
 
 /// A circle among those that still wait, beginning with its first name.
-fn circle(start: &str, nodes: &[Node], waiting: &BTreeMap<&str, usize>) -> Vec<String> {
+fn circle<'n>(
+    start: &'n str,
+    nodes: &'n [Node],
+    waiting: &BTreeMap<&'n str, usize>,
+) -> Vec<&'n str> {
     let mut path: Vec<&str> = vec![start];
     loop {
         let last = path[path.len() - 1];
@@ -109,14 +122,11 @@ fn circle(start: &str, nodes: &[Node], waiting: &BTreeMap<&str, usize>) -> Vec<S
             .find(|name| waiting.contains_key(name))
             .unwrap_or(last);
         if let Some(first) = path.iter().position(|name| *name == next) {
-            let mut circle: Vec<String> = path[first..].iter().map(|&n| n.to_owned()).collect();
-            let least = circle
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, name)| name.as_str());
+            let mut circle = path.split_off(first);
+            let names = circle.iter().enumerate();
+            let least = names.min_by_key(|(_, name)| **name);
             let turn = least.map_or(0, |(index, _)| index);
             circle.rotate_left(turn);
-            circle.push(circle[0].clone());
             return circle;
         }
         path.push(next);
@@ -181,11 +191,9 @@ mod tests {
 
     #[test]
     fn what_is_missing_and_every_circle_is_named() {
-        let circular = |names: &[&str]| {
-            vec![OrderError::Circular(
-                names.iter().map(|&n| n.to_owned()).collect(),
-            )]
-        };
+        let circle =
+            |names: &[&str]| OrderError::Circular(names.iter().map(|&n| n.to_owned()).collect());
+        let circular = |names: &[&str]| vec![circle(names)];
         let missing = order(&[("a", &["x"], 0), ("b", &["a", "y"], 0)]).unwrap_err();
         assert_eq!(missing.len(), 2);
         assert_eq!(order(&[("a", &["a"], 0)]), Err(circular(&["a", "a"])));
@@ -197,5 +205,19 @@ mod tests {
             ("a", &["c", "free"], 0),
         ];
         assert_eq!(order(nodes), Err(circular(&["a", "c", "b", "a"])));
+        let nodes: &[(&str, &[&str], i64)] = &[
+            ("between", &["b", "gone"], 0),
+            ("d", &["between", "e"], 0),
+            ("e", &["d"], 0),
+            ("b", &["a"], 0),
+            ("a", &["b"], 0),
+            ("last", &["e"], 0),
+        ];
+        let gone = OrderError::Missing {
+            name: "between".to_owned(),
+            dependency: "gone".to_owned(),
+        };
+        let expected = [gone, circle(&["a", "b", "a"]), circle(&["d", "e", "d"])];
+        assert_eq!(order(nodes), Err(expected.to_vec()));
     }
 }

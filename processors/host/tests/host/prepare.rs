@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = tests![
     who_waits_in_a_circle_is_told_the_circle,
     who_comes_after_nobody_is_told_so,
     everything_that_is_wrong_is_told_at_once_with_its_place,
+    an_order_that_cannot_be_is_told_with_wrong_settings,
     a_memory_limit_that_would_do_nothing_is_refused,
     preparing_opens_and_starts_nothing,
 ];
@@ -177,6 +178,36 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
             "/x~1y/enabled: expected `true` or `false`, found text",
         ],
     );
+}
+
+fn an_order_that_cannot_be_is_told_with_wrong_settings() {
+    let after = |names: &[&str]| json!({"use": "player", "after": names});
+    let told = wrong(&[
+        ("a", after(&["b"])),
+        ("b", after(&["a", "wrong"])),
+        ("c", after(&["c", "gone"])),
+        (
+            "wrong",
+            json!({"use": "player", "retries": -1, "after": ["nobody"]}),
+        ),
+        // The one it needs is configured, though not well.
+        ("follower", Value::Null),
+    ]);
+    assert_begin(
+        &told,
+        &[
+            "/wrong/retries: ",
+            "/c/after: processor `c` comes after `gone`, which is not configured",
+            "/wrong/after: processor `wrong` comes after `nobody`, which is not configured",
+            "/a: processors wait for each other: `a` -> `b` -> `a`",
+            "/c: processors wait for each other: `c` -> `c`",
+        ],
+    );
+    let told = wrong(&[
+        ("p", json!({"use": "player", "retries": -1})),
+        ("follower", Value::Null),
+    ]);
+    assert_begin(&told, &["/p/retries: "]);
 }
 
 fn a_memory_limit_that_would_do_nothing_is_refused() {
