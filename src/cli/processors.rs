@@ -128,7 +128,11 @@ pub fn processors(args: ProcessorsArgs, terminal: &Terminal) -> Result<Exit, Fai
         Command::Validate(args) => {
             let (_, host) = configured(&args.suite, &args.about)?;
             let validated = listing::validated(&host);
-            Ok(terminal.print(&validated.shown(args.printing.format), Exit::PASSED))
+            let exit = match validated.is_valid() {
+                true => Exit::PASSED,
+                false => Exit::CONFIGURATION,
+            };
+            Ok(terminal.print(&validated.shown(args.printing.format), exit))
         }
         Command::Health(args) => {
             let (_, mut host) = configured(&args.suite, &args.about)?;

@@ -9,6 +9,7 @@ use veracity_processor::{
     Capability, ConfigError, FieldError, Health, Kind, Plugin, PluginInfo, Report,
 };
 
+use crate::attempt::clean;
 use crate::error::PluginError;
 use crate::fields;
 use crate::host::LIFECYCLE_LIMIT;
@@ -231,6 +232,13 @@ impl Instance {
     /// Why it is not used, if somebody switched it off.
     pub fn disabled(&self) -> Option<&str> {
         self.disabled.get().map(String::as_str)
+    }
+
+    /// Why it cannot be used, if it is known before it is started: its plugin is broken or
+    /// needs another version of the contract, or it could not be built.
+    pub fn unusable(&self) -> Option<String> {
+        let message = self.guarded.as_ref().err()?;
+        Some(clean(self, message))
     }
 
     /// The longest that its startup or its shutdown may take: its time limit, if that is

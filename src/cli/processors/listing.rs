@@ -233,7 +233,7 @@ fn kind(root: &Value, property: &Value) -> String {
     words.join(", ")
 }
 
-/// The processors of a suite, found to be right.
+/// The processors of a suite, whose settings are right.
 #[derive(Debug, Serialize)]
 pub struct Validated {
     schema_version: u32,
@@ -248,24 +248,43 @@ struct ValidatedProcessor {
     processor: String,
     wave: usize,
     disabled: Option<String>,
+    /// Why it cannot be used.
+    error: Option<String>,
 }
 
 /// The instances of `host`, in the order they get reports.
 pub fn validated(host: &Host) -> Validated {
     let waves = host.waves().iter().enumerate();
-    let processors = waves.flat_map(|(number, wave)| {
-        wave.iter().map(move |instance| ValidatedProcessor {
-            name: instance.name.clone(),
-            processor: instance.plugin.clone(),
-            wave: number + 1,
-            disabled: instance.disabled().map(str::to_owned),
+    let processors: Vec<ValidatedProcessor> = waves
+        .flat_map(|(number, wave)| {
+            wave.iter().map(move |instance| ValidatedProcessor {
+                name: instance.name.clone(),
+                processor: instance.plugin.clone(),
+                wave: number + 1,
+                disabled: instance.disabled().map(str::to_owned),
+                error: instance.unusable(),
+            })
         })
-    });
+        .collect();
     Validated {
         schema_version: VERSION,
-        valid: true,
-        processors: processors.collect(),
+        valid: !processors.iter().any(ValidatedProcessor::is_missed),
+        processors,
         broken: host.broken().iter().cloned().map(Into::into).collect(),
+    }
+}
+
+impl Validated {
+    /// Whether all that are not switched off can be used.
+    pub fn is_valid(&self) -> bool {
+        self.valid
+    }
+}
+
+impl ValidatedProcessor {
+    /// Whether it should be used but cannot be.
+    fn is_missed(&self) -> bool {
+        self.error.is_some() && self.disabled.is_none()
     }
 }
 
@@ -287,13 +306,18 @@ impl Shown for Validated {
                 &format!("broken: {} ({}): {}", one.name, one.origin, one.error),
             );
         }
-        line(
-            &mut text,
-            &format!(
-                "{} processors, nothing wrong with their settings",
-                self.processors.len()
-            ),
-        );
+        let mut missed = 0;
+        for one in self.processors.iter().filter(|one| one.is_missed()) {
+            missed += 1;
+            let why = one.error.as_deref().unwrap_or_default();
+            line(&mut text, &format!("cannot be used: {}: {why}", one.name));
+        }
+        let total = self.processors.len();
+        let verdict = match missed {
+            0 => format!("{total} processors, nothing wrong with their settings"),
+            _ => format!("{missed} of {total} processors cannot be used"),
+        };
+        line(&mut text, &verdict);
         text
     }
 }

@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = tests![
     an_unknown_processor_comes_with_the_nearest_name,
     a_plugin_for_another_version_is_told_and_the_others_run,
     a_plugin_that_panics_when_asked_about_itself_is_told_and_the_others_run,
+    who_cannot_be_used_is_known_before_anything_starts,
     who_waits_in_a_circle_is_told_the_circle,
     who_comes_after_nobody_is_told_so,
     everything_that_is_wrong_is_told_at_once_with_its_place,
@@ -92,6 +93,44 @@ fn a_plugin_that_panics_when_asked_about_itself_is_told_and_the_others_run() {
     let told = "asked about itself, it gives no answer: panicked: text at ";
     assert_ended(of(&delivered, "mute"), Dead, told);
     assert_ended(of(&delivered, "p"), Delivered, "");
+}
+
+fn who_cannot_be_used_is_known_before_anything_starts() {
+    let ground = Ground::new();
+    let panics = json!({"build": "panic with the password", "password": "hunter2-and-more"});
+    let configuration = ground.configuration(&[
+        ("build", ground.player(panics)),
+        ("future", json!({"use": "from-the-future"})),
+        ("mute", Value::Null),
+        ("p", ground.player(json!({}))),
+        (
+            "worker",
+            ground.player(json!({"build": "panic", "isolation": "process"})),
+        ),
+    ]);
+    let host = Host::prepare(configuration).unwrap();
+    let told: Vec<(&str, Option<String>)> = host
+        .instances()
+        .map(|instance| (&*instance.name, instance.unusable()))
+        .collect();
+    let expected = [
+        ("build", Some("it cannot be built: panicked: ***")),
+        ("future", Some("needs version `2.0` of the plugin API")),
+        ("mute", Some("is broken: asked about itself")),
+        ("p", None),
+        // Only its own process builds it.
+        ("worker", None),
+    ];
+    assert_eq!(told.len(), expected.len());
+    for ((name, told), (expected, text)) in told.iter().zip(expected) {
+        assert_eq!(
+            (*name, told.is_some()),
+            (expected, text.is_some()),
+            "{told:?}"
+        );
+        let told = told.as_deref().unwrap_or_default();
+        assert!(told.contains(text.unwrap_or_default()), "{name}: {told}");
+    }
 }
 
 fn who_waits_in_a_circle_is_told_the_circle() {
