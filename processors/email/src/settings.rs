@@ -27,6 +27,7 @@ pub struct Settings {
     /// The sender: `dq@example.org` or `Data quality <dq@example.org>`. Bounces go there.
     from: String,
     /// Who gets the mail; at least one.
+    #[schemars(length(min = 1))]
     to: Vec<To>,
     /// Where answers go, if not to the sender.
     reply_to: Option<String>,

@@ -238,6 +238,15 @@ fn everything_wrong_with_the_settings_is_said_at_once() {
 }
 
 #[test]
+fn a_mail_to_nobody_is_refused() {
+    let schema = plugin().info().config_schema;
+    assert_eq!(schema["properties"]["to"]["minItems"], 1);
+    let config = json!({"smtp": "smtps://mail", "from": "dq@example.org", "to": []});
+    let error = plugin().build_processor(config).err().unwrap().to_string();
+    assert_eq!(error, "to: is empty; name at least one recipient");
+}
+
+#[test]
 fn a_template_that_fails_on_a_report_gives_way_to_the_built_in_one() {
     let server = Server::plain();
     let mut config = config(&server.url());
