@@ -7,6 +7,9 @@ use url::Url;
 /// Shorter texts are no secrets, and striking them out would leave nothing to read.
 const SHORTEST: usize = 4;
 
+/// Shorter parts of a URL are ordinary words, as a rule: `/hooks`, `?v=2`, `admin`.
+const SHORTEST_PART: usize = 8;
+
 /// The texts that must not be shown, the longest first.
 pub(crate) struct Redaction(Vec<String>);
 
@@ -15,14 +18,15 @@ impl Redaction {
     /// may quote it.
     pub fn new<'s>(url: &Url, secrets: impl IntoIterator<Item = &'s str>) -> Self {
         let mut texts = vec![
-            url.to_string(),
             url.username().to_owned(),
-            url.password().unwrap_or_default().to_owned(),
             url.query().unwrap_or_default().to_owned(),
             url.path().trim_matches('/').to_owned(),
         ];
         texts.extend(url.path().split('/').map(str::to_owned));
         texts.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        texts.retain(|text| text.len() >= SHORTEST_PART);
+        texts.push(url.to_string());
+        texts.push(url.password().unwrap_or_default().to_owned());
         // The form in which user name and password are sent.
         let pair = [url.username(), url.password().unwrap_or_default()].map(decode);
         if pair != ["", ""] {
@@ -66,7 +70,7 @@ mod tests {
 
     #[test]
     fn secrets_are_struck_out_in_every_form_in_which_they_were_sent() {
-        let url = "https://user:pa%24%24word@hooks.example.org/services/T0123/XyZ?key=c4nary#x";
+        let url = "https://user:pa%24%24word@hooks.example.org/services/T0123/XyZ98765?key=c4nary77&v=2024#x";
         let redaction = Redaction::new(
             &Url::parse(url).unwrap(),
             [
@@ -78,17 +82,22 @@ mod tests {
             ("the URL", format!("cannot POST {url}"), "cannot POST ***"),
             (
                 "the path",
-                "no route services/T0123/XyZ".to_owned(),
+                "no route services/T0123/XyZ98765".to_owned(),
                 "no route ***",
             ),
             (
                 "a part of it",
-                "unknown team T0123".to_owned(),
-                "unknown team ***",
+                "unknown hook XyZ98765".to_owned(),
+                "unknown hook ***",
+            ),
+            (
+                "short parts of it",
+                "T0123 of user is not known since 2024".to_owned(),
+                "T0123 of user is not known since 2024",
             ),
             (
                 "a parameter",
-                "bad key `c4nary`".to_owned(),
+                "bad key `c4nary77`".to_owned(),
                 "bad key `***`",
             ),
             (
@@ -119,6 +128,24 @@ mod tests {
         ];
         for (label, text, expected) in cases {
             assert_eq!(redaction.apply(&text), expected, "{label}");
+        }
+    }
+
+    #[test]
+    fn what_is_secret_in_a_url_depends_on_the_part_and_its_length() {
+        let cases = [
+            ("https://h.example.org/redir", "a redirect", "a redirect"),
+            ("https://h.example.org/1234567", "1234567", "1234567"),
+            ("https://h.example.org/12345678", "12345678", "***"),
+            ("https://h.example.org/?k=1234567", "1234567", "1234567"),
+            ("https://h.example.org/?k=12345678", "12345678", "***"),
+            ("https://userabc@h.example.org/", "userabc", "userabc"),
+            ("https://userabcd@h.example.org/", "userabcd", "***"),
+            ("https://u:p4ss@h.example.org/", "p4ss", "***"),
+        ];
+        for (url, text, expected) in cases {
+            let redaction = Redaction::new(&Url::parse(url).unwrap(), []);
+            assert_eq!(redaction.apply(text), expected, "{url}");
         }
     }
 }
