@@ -36,6 +36,14 @@ pub fn host(suite: &VerificationSuite, folder: &Path, origin: &str) -> Result<Ho
         .map(Into::into)
         .collect();
     configuration.disabled = processing.disabled.clone();
+    let checks = || suite.checks.iter();
+    configuration.checks = Some(checks().map(|check| check.name.clone()).collect());
+    let tags = checks().flat_map(|check| {
+        let assertions = check.assertions.iter();
+        let own = assertions.flat_map(|assertion| &assertion.tags);
+        check.tags.iter().chain(own)
+    });
+    configuration.tags = Some(tags.cloned().collect());
     configuration.store = processing.store.clone();
     configuration.spool = folder.join(SPOOL);
     let secrets = processing.secrets.iter();

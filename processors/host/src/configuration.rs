@@ -28,6 +28,10 @@ pub struct Configuration {
     pub directories: Vec<PathBuf>,
     /// Plugins and instances that are not to be used.
     pub disabled: Vec<String>,
+    /// Names of the suite's checks, if they are known: `checks:` may name no other.
+    pub checks: Option<Vec<String>>,
+    /// Tags in the suite, if they are known: `tags:` may name no other.
+    pub tags: Option<Vec<String>>,
     /// URL of the store.
     pub store: Option<Secret>,
     /// Where a report is left when the store cannot be reached.
@@ -115,6 +119,11 @@ impl Configuration {
                 }
             }
         }
+        for (name, config) in &self.processors {
+            errors.extend(unmatched(name, config, "check", self.checks.as_deref()));
+            errors.extend(unmatched(name, config, "tag", self.tags.as_deref()));
+        }
+        errors.extend(self.not_there(registry));
         let nodes = nodes(&places, &mut errors);
         let order = order::waves(&nodes).unwrap_or_else(|wrong| {
             errors.extend(in_words(&wrong, &nodes));
@@ -131,6 +140,59 @@ impl Configuration {
             waves: waves.collect(),
             broken: registry.broken(),
         })
+    }
+
+    /// Names in `disabled` that are neither an instance nor a plugin.
+    fn not_there(&self, registry: &Registry) -> Vec<FieldError> {
+        let (entries, broken) = (registry.list(Kind::Processor), registry.broken());
+        let instances = self.processors.iter().map(|(name, _)| name.as_str());
+        let plugins = entries.iter().map(|entry| entry.name.as_str());
+        let broken = broken.iter().map(|broken| broken.name.as_str());
+        let known = instances.chain(plugins).chain(broken);
+        let disabled = self.disabled.iter();
+        let gone = disabled.filter(|name| !known.clone().any(|one| one == *name));
+        gone.map(|name| {
+            let hint = hint(name, known.clone());
+            let message = format!("there is no processor `{name}` to be disabled{hint}");
+            FieldError::new("", message)
+        })
+        .collect()
+    }
+}
+
+/// What the settings of `instance` name that is none of the suite's `known` checks or tags:
+/// it would never match. `what` is `check` or `tag`.
+fn unmatched(
+    instance: &str,
+    config: &Value,
+    what: &str,
+    known: Option<&[String]>,
+) -> Vec<FieldError> {
+    let Some(known) = known else {
+        return Vec::new();
+    };
+    let known = || known.iter().map(String::as_str);
+    let names = config[format!("{what}s")].as_array().into_iter().flatten();
+    let names = names.enumerate();
+    let names = names.filter_map(|(index, name)| Some((index, name.as_str()?)));
+    names
+        .filter(|(_, name)| !known().any(|one| one == *name))
+        .map(|(index, name)| {
+            let hint = hint(name, known());
+            FieldError::new(
+                format!("{}/{what}s/{index}", pointer(instance)),
+                format!("the suite has no {what} `{name}`{hint}"),
+            )
+        })
+        .collect()
+}
+
+/// The one of `names` that may be meant by `name`, and which there are.
+fn hint<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
+    let near = did_you_mean(name, names.clone());
+    match listed(names) {
+        none if none.is_empty() => "; there are none".to_owned(),
+        listed => format!("{near}; there are {listed}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is wrong is told before anything runs: all of it, with its place.
 
 use serde_json::{Value, json};
-use veracity_host::{Host, Registry};
+use veracity_host::{Configuration, Host, Registry};
 use veracity_processor::DeliveryStatus::{Dead, Delivered};
 use veracity_processor::{Kind, PLUGIN_API_VERSION, Plugin};
 
@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = tests![
     everything_that_is_wrong_is_told_at_once_with_its_place,
     an_order_that_cannot_be_is_told_with_wrong_settings,
     a_memory_limit_that_would_do_nothing_is_refused,
+    a_filter_that_could_never_match_is_refused,
     preparing_opens_and_starts_nothing,
 ];
 
@@ -39,7 +40,10 @@ fn two_plugins_of_one_name_are_refused_with_both_origins() {
 
 /// What is wrong with `processors`, as `path: message`.
 fn wrong(processors: &[(&str, Value)]) -> Vec<String> {
-    let configuration = Ground::new().configuration(processors);
+    wrong_with(Ground::new().configuration(processors))
+}
+
+fn wrong_with(configuration: Configuration) -> Vec<String> {
     let error = Host::prepare(configuration).unwrap_err();
     let told = error.0.into_iter();
     told.map(|error| format!("{}: {}", error.path, error.message))
@@ -269,6 +273,47 @@ fn a_memory_limit_that_would_do_nothing_is_refused() {
             "/b/memory_limit: needs `isolation: process`",
         ],
     );
+}
+
+fn a_filter_that_could_never_match_is_refused() {
+    let ground = Ground::new();
+    let mut configuration = ground.configuration(&[
+        (
+            "a",
+            json!({"use": "player", "checks": ["Orders", "Ordres"], "tags": ["daily"]}),
+        ),
+        (
+            "b",
+            json!({"use": "player", "checks": ["zzzz"], "retries": -1}),
+        ),
+    ]);
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+    configuration.disabled = names(&["a", "player", "env", "playr"]);
+    assert_begin(
+        &wrong_with(configuration.clone()),
+        &[
+            "/b/retries: ",
+            ": there is no processor `env` to be disabled; there are `a`, `b`, ",
+            ": there is no processor `playr` to be disabled, did you mean `player`?; there are ",
+        ],
+    );
+    configuration.disabled.clear();
+    configuration.checks = Some(names(&["Orders", "Lines"]));
+    configuration.tags = Some(Vec::new());
+    assert_begin(
+        &wrong_with(configuration.clone()),
+        &[
+            "/b/retries: ",
+            "/a/checks/1: the suite has no check `Ordres`, did you mean `Orders`?; there are \
+             `Lines`, `Orders`",
+            "/a/tags/0: the suite has no tag `daily`; there are none",
+            "/b/checks/0: the suite has no check `zzzz`; there are `Lines`, `Orders`",
+        ],
+    );
+    configuration.processors.pop();
+    configuration.checks = Some(names(&["Ordres", "Orders"]));
+    configuration.tags = Some(names(&["daily"]));
+    assert!(Host::prepare(configuration).is_ok());
 }
 
 fn preparing_opens_and_starts_nothing() {
