@@ -141,7 +141,7 @@ fn startup_and_shutdown_take_no_longer_than_the_time_limit() {
     let ground = Ground::new();
     let part = |more: serde_json::Value| {
         let mut part = ground.player(json!({"millis": 600_000, "retries": 0,
-            "time_limit": "1500ms"}));
+            "time_limit": "2s"}));
         for (name, value) in more.as_object().unwrap() {
             part[name] = value.clone();
         }
@@ -161,7 +161,7 @@ fn startup_and_shutdown_take_no_longer_than_the_time_limit() {
     assert_ended(of(&delivered, "end"), Delivered, "");
     let warnings = host.shutdown().join("\n");
     for told in [
-        "`end` did not end well: no answer within 1.5s",
+        "`end` did not end well: no answer within 2s",
         "`tiny` did not end well: no answer within 1s",
         "left 1 thread running",
     ] {
