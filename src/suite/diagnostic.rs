@@ -7,6 +7,7 @@ use miette::{
 };
 use veracity_processor::Location;
 
+use super::masked::masked;
 use crate::error::Error;
 
 /// How wide the text may become, in columns.
@@ -14,7 +15,8 @@ const WIDTH: usize = 100;
 
 /// Each of `errors` as message, line of `text`, caret and advice.
 ///
-/// `text` is that of `file`; errors of other places are shown without a line. With
+/// `text` is that of `file`; errors of other places are shown without a line. Literal
+/// secrets among the settings of processors and store are masked in the lines shown. With
 /// `color` the text holds terminal colors and Unicode lines, otherwise plain ASCII.
 pub fn render(errors: &Error, file: &str, text: &str, color: bool) -> String {
     let theme = if color {
@@ -26,12 +28,13 @@ pub fn render(errors: &Error, file: &str, text: &str, color: bool) -> String {
         .with_width(WIDTH)
         .with_context_lines(1)
         .without_syntax_highlighting();
+    let shown = masked(&printable(text));
     let mut rendered = String::new();
     for error in errors.clone().flatten() {
         if !rendered.is_empty() {
             rendered.push('\n');
         }
-        let report = report(&error, file, text);
+        let report = report(&error, file, &shown);
         if handler
             .render_report(&mut rendered, report.as_ref())
             .is_err()
@@ -62,7 +65,7 @@ fn report(error: &Error, file: &str, text: &str) -> Report {
         return diagnostic.into();
     };
     let diagnostic = diagnostic.with_label(LabeledSpan::new(None, offset, length));
-    Report::from(diagnostic).with_source_code(NamedSource::new(file, printable(text)))
+    Report::from(diagnostic).with_source_code(NamedSource::new(file, text.to_owned()))
 }
 
 /// The text without characters that could command a terminal; of the same length.
@@ -223,6 +226,36 @@ checks:
         assert!(!rendered(text).contains('\x1b'));
         let raw = "version: 1\nsuite: s\x1b[31m\n";
         assert!(!rendered(raw).contains('\x1b'));
+    }
+
+    #[test]
+    fn passwords_in_a_suite_are_not_shown() {
+        let cases = [
+            (
+                "in the line",
+                "processors:\n  email: {smtp: 'smtps://dq:HUNTER2é@mail', on: failure, on: always}\n",
+            ),
+            (
+                "in the line before",
+                "processors:\n  hook:\n    headers: {Authorization: Bearer HUNTER2}\nstoree: x\n",
+            ),
+            (
+                "in the line after",
+                "storee: x\nstore: postgres://dq:HUNTER2@localhost\n",
+            ),
+            ("at the caret", "store: [\"postgres://dq:HUNTER2é@h\"]\n"),
+            (
+                "no YAML",
+                "processors:\n  hook: {secret: \"HUNTER2, url: x}\n",
+            ),
+        ];
+        let mut shown = String::new();
+        for (label, processing) in cases {
+            let rendered = rendered(&format!("{GOOD}{processing}"));
+            assert!(!rendered.contains("HUNTER2"), "{label}: {rendered}");
+            shown.push_str(&format!("=== {label}\n{rendered}\n"));
+        }
+        insta::assert_snapshot!(shown);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod builder;
 mod complaint;
 mod dataset;
 mod interpolate;
+mod masked;
 mod node;
 mod processing;
 mod reading;
