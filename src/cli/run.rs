@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::options::{About, Format, Limits, Patience, Selection, Showing};
 use super::suite_file;
 use super::terminal::Terminal;
-use super::verify::{is_shown, verify};
+use super::verify::{shown, verify};
 use crate::delivery;
 
 /// Verifies what a suite file says and prints the report.
@@ -58,9 +58,7 @@ pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
 }
 
 fn prints_json(host: &Host) -> bool {
-    let prints = |name: &str| {
-        let mut instances = host.instances();
-        instances.any(|instance| is_shown(instance) && instance.plugin == name)
-    };
-    prints("json") && !prints("console")
+    let json: Option<veracity_json::Settings> = shown(host, "json");
+    let console: Option<veracity_console::Settings> = shown(host, "console");
+    json.is_some() && console.is_none()
 }

@@ -22,8 +22,9 @@ pub enum Color {
 /// Where the command writes.
 #[derive(Debug)]
 pub struct Terminal {
-    /// Whether stdout shows colors.
-    pub color: bool,
+    color: bool,
+    /// Whether neither the command line nor the environment decides about colors.
+    color_is_open: bool,
     /// Columns of stdout, if it is a terminal.
     pub width: Option<usize>,
     /// Whether stderr is a terminal on which lines can be rewritten.
@@ -39,10 +40,19 @@ impl Terminal {
         let size = terminal_size::terminal_size().filter(|_| out);
         Self {
             color: is_colored(color, &environment, out),
+            color_is_open: is_colored(color, &environment, true)
+                && !is_colored(color, &environment, false),
             width: size.map(|(width, _)| usize::from(width.0)),
             is_watched: err && environment("TERM").is_none_or(|term| term != "dumb"),
             error_color: is_colored(color, &environment, err),
         }
+    }
+
+    /// Whether to use colors on stdout, where the suite may say something about it.
+    pub fn color_or(&self, configured: Option<bool>) -> bool {
+        configured
+            .filter(|_| self.color_is_open)
+            .unwrap_or(self.color)
     }
 
     /// Writes the result of the command to stdout and returns `exit`.

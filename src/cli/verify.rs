@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use futures::executor::block_on;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use veracity_console::{Console, Verbosity};
 use veracity_host::{Delivered, Host, Instance};
 use veracity_json::Json;
@@ -29,6 +31,7 @@ pub fn verify(
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
     let engine = engine.build()?;
+    let look = Look::new(&host, showing, terminal);
     host.leave_out(is_shown);
     let (interrupt, stop) = (engine.interrupt(), host.stop());
     let signals = Signals::watch(move |reason| {
@@ -38,7 +41,7 @@ pub fn verify(
     host.open_store();
     host.start();
     let watched =
-        (terminal.is_watched && !showing.quiet).then(|| progress::show(engine.progress()));
+        (terminal.is_watched && !look.is_quiet()).then(|| progress::show(engine.progress()));
     // The engine has threads of its own; this one only waits.
     let mut report = block_on(suite.run(&engine));
     drop(watched);
@@ -52,13 +55,26 @@ pub fn verify(
         exit = Exit::NOT_DELIVERED;
     }
     signals.end_at_once();
-    Ok(terminal.print(&rendered(&report, showing, terminal), exit))
+    Ok(terminal.print(&look.render(&report), exit))
 }
 
 /// Whether an instance is but the way the report is printed: one that names no file.
 pub fn is_shown(instance: &Instance) -> bool {
     let prints = matches!(instance.plugin.as_str(), "console" | "json");
-    prints && instance.config.get("path").is_none()
+    let to_stdout = match instance.config.get("path") {
+        None | Some(Value::Null) => true,
+        Some(path) => path == "-" || path == "/dev/stdout",
+    };
+    prints && to_stdout
+}
+
+/// The settings of the instance of `plugin` by which the report is printed, if there is one.
+pub fn shown<S: DeserializeOwned>(host: &Host, plugin: &str) -> Option<S> {
+    let mut instances = host.instances();
+    let instance = instances.find(|instance| {
+        is_shown(instance) && instance.plugin == plugin && instance.disabled().is_none()
+    })?;
+    serde_json::from_value(instance.config.clone()).ok()
 }
 
 /// Says on stderr what was not delivered, and what else went wrong.
@@ -83,24 +99,45 @@ pub fn complain(report: &Report, delivered: &Delivered) {
     }
 }
 
-fn rendered(report: &Report, showing: &Showing, terminal: &Terminal) -> Vec<u8> {
-    let mut output = Vec::new();
-    let verbosity = match (showing.quiet, showing.verbose) {
-        (true, _) => Verbosity::Quiet,
-        (_, true) => Verbosity::Verbose,
-        _ => Verbosity::Normal,
-    };
-    let written = match showing.format {
-        Some(Format::Json) => Json { pretty: true }.render(report, &mut output),
-        _ => {
-            let console = Console {
-                color: terminal.color,
+/// How the report is printed: as the command line says, and where that says nothing as
+/// the suite does.
+struct Look {
+    console: Console,
+    /// Instead of the text.
+    json: Option<Json>,
+}
+
+impl Look {
+    fn new(host: &Host, showing: &Showing, terminal: &Terminal) -> Self {
+        let text: veracity_console::Settings = shown(host, "console").unwrap_or_default();
+        let json: veracity_json::Settings = shown(host, "json").unwrap_or_default();
+        let verbosity = match (showing.quiet, showing.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => text.verbosity.unwrap_or_default(),
+        };
+        let pretty = json.pretty.unwrap_or(true);
+        Self {
+            console: Console {
+                color: terminal.color_or(text.color),
                 verbosity,
                 width: terminal.width,
-            };
-            console.render(report, &mut output)
+            },
+            json: (showing.format == Some(Format::Json)).then_some(Json { pretty }),
         }
-    };
-    written.expect("writing to memory does not fail");
-    output
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.console.verbosity == Verbosity::Quiet
+    }
+
+    fn render(&self, report: &Report) -> Vec<u8> {
+        let mut output = Vec::new();
+        let written = match &self.json {
+            Some(json) => json.render(report, &mut output),
+            None => self.console.render(report, &mut output),
+        };
+        written.expect("writing to memory does not fail");
+        output
+    }
 }

@@ -439,3 +439,87 @@ fn sigterm_ends_a_delivery_that_hangs_and_keeps_it() {
     let list = folder.veracity(&["deliver", "suite.yaml", "--list", "--format", "json"]);
     assert_eq!(list.json()["left"][0]["state"], "pending");
 }
+
+#[test]
+fn a_report_to_stdout_is_the_one_that_is_printed() {
+    let json = |text: &str| serde_json::from_str::<Value>(text).is_ok();
+    let cases: &[(&str, &[&str], bool)] = &[
+        ("json: {path: '-'}", &[], true),
+        ("json: {path: /dev/stdout}", &[], true),
+        ("json: {path: '-'}", &["--format", "table"], false),
+        ("console: {path: '-'}", &[], false),
+        ("console: {path: '-'}", &["--format", "json"], true),
+        ("json: {path: '-'}\n  console: {path: '-'}", &[], false),
+        ("json: {enabled: false}", &[], false),
+    ];
+    for (processors, options, is_json) in cases {
+        let folder = with(&format!("processors:\n  {processors}\n"));
+        let done = folder.veracity(&[&["run", "suite.yaml"], *options].concat());
+        assert_eq!(done.code, Some(0), "{processors}: {}", done.stderr);
+        assert_eq!(
+            json(&done.stdout),
+            *is_json,
+            "{processors}: {}",
+            done.stdout
+        );
+        let verdicts = done.stdout.matches("✓ PASSED").count();
+        assert_eq!(
+            verdicts,
+            usize::from(!is_json),
+            "{processors}: {}",
+            done.stdout
+        );
+    }
+}
+
+#[test]
+fn the_suite_says_how_the_report_is_printed_unless_the_command_line_does() {
+    // The settings, the options; whether assertions, symbols, colors are shown.
+    let cases: &[(&str, &[&str], [bool; 3])] = &[
+        ("{}", &[], [true, false, false]),
+        ("{verbosity: quiet}", &[], [false, false, false]),
+        ("{verbosity: quiet, path: '-'}", &[], [false, false, false]),
+        ("{verbosity: quiet}", &["-v"], [true, true, false]),
+        (
+            "{verbosity: quiet, path: out.txt}",
+            &[],
+            [true, false, false],
+        ),
+        (
+            "{verbosity: quiet, enabled: false}",
+            &[],
+            [true, false, false],
+        ),
+        ("{verbosity: verbose}", &[], [true, true, false]),
+        ("{verbosity: verbose}", &["-q"], [false, false, false]),
+        ("{color: true}", &[], [true, false, true]),
+        ("{color: true}", &["--color", "never"], [true, false, false]),
+        (
+            "{color: false}",
+            &["--color", "always"],
+            [true, false, true],
+        ),
+    ];
+    for (settings, options, expected) in cases {
+        let folder = with(&format!("processors:\n  console: {settings}\n"));
+        let done = folder.veracity(&[&["run", "suite.yaml"], *options].concat());
+        assert_eq!(done.code, Some(0), "{settings}: {}", done.stderr);
+        let text = &done.stdout;
+        let shown = [
+            text.contains("emails known"),
+            text.contains("\nSymbols\n"),
+            text.contains('\u{1b}'),
+        ];
+        assert_eq!(shown, *expected, "{settings} {options:?}: {text}");
+    }
+    let folder = with("processors:\n  console: {color: true}\n");
+    let mut command = folder.command(&["run", "suite.yaml"]);
+    let done = Done::of(&command.env("NO_COLOR", "1").output().unwrap());
+    assert!(!done.stdout.contains('\u{1b}'), "{}", done.stdout);
+    for (settings, lines) in [("{pretty: false}", 1..2), ("{}", 2..usize::MAX)] {
+        let folder = with(&format!("processors:\n  json: {settings}\n"));
+        let done = folder.veracity(&["run", "suite.yaml"]);
+        assert!(lines.contains(&done.stdout.lines().count()), "{settings}");
+        done.json();
+    }
+}
