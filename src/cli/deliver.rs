@@ -111,7 +111,7 @@ pub fn deliver(args: &DeliverArgs, terminal: &Terminal) -> Result<Exit, Failure>
     for id in &args.retry {
         let ids = || known.iter().map(|one| one.idempotency_key.as_str());
         if !ids().any(|known| known == id) {
-            let near = veracity_host::names::did_you_mean(id, ids());
+            let near = crate::error::did_you_mean(id, ids());
             let message = format!(
                 "no delivery of suite `{}` has the id `{id}`{near}",
                 suite.name

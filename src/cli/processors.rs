@@ -184,9 +184,9 @@ fn switch(args: &SwitchArgs, enabled: bool, terminal: &Terminal) -> Result<Exit,
         instances.flat_map(|instance| [instance.name.as_str(), instance.plugin.as_str()])
     };
     if !names().any(|name| name == args.name) {
-        let hint = veracity_host::names::did_you_mean(&args.name, names());
+        let hint = crate::error::did_you_mean(&args.name, names());
         let message = format!("the suite has no processor `{}`{hint}", args.name);
-        let advice = format!("it has {}", veracity_host::names::listed(names()));
+        let advice = format!("it has {}", crate::error::listed(names()));
         return Err(Error::configuration(message).with_help(advice).into());
     }
     if file.suite.processing.store.is_none() {

@@ -47,9 +47,9 @@ pub fn run(args: &RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let (_, mut host) = configured(&args.suite, &args.about)?;
     let names = || host.instances().map(|instance| instance.name.as_str());
     if !names().any(|name| name == args.name) {
-        let hint = veracity_host::names::did_you_mean(&args.name, names());
+        let hint = crate::error::did_you_mean(&args.name, names());
         let message = format!("the suite has no processor `{}`{hint}", args.name);
-        let advice = format!("it has {}", veracity_host::names::listed(names()));
+        let advice = format!("it has {}", crate::error::listed(names()));
         return Err(Error::configuration(message).with_help(advice).into());
     }
     let report = read(&args.report)?;
