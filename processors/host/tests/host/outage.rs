@@ -39,11 +39,14 @@ fn what_was_delivered_while_the_store_was_away_is_only_recorded_later() {
         warning.contains("the report could not be stored: "),
         "{warning}"
     );
-    let kept = ground.file(&format!("spool/{}.json", first.run.id));
+    let spool = Spool::of_suite(ground.folder.join("spool"), &first.run.suite);
+    let kept = spool.folder().join(format!("{}.json", first.run.id));
+    let kept = kept.display();
     assert!(
         warning.contains(&format!("is kept in `{kept}`")),
         "{warning}"
     );
+    assert!(!spool.is_empty());
     host.shutdown();
 
     come_back(&ground);
@@ -54,7 +57,7 @@ fn what_was_delivered_while_the_store_was_away_is_only_recorded_later() {
     assert!(delivered.resumed.is_empty(), "it was delivered");
     let stored = host.keep().with(|store, _| store.report(first.run.id));
     assert_eq!(stored.unwrap().unwrap(), Some(first));
-    assert!(Spool::new(ground.folder.join("spool")).is_empty());
+    assert!(spool.is_empty());
     assert_eq!(ground.done().len(), 2);
 }
 
