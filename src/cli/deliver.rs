@@ -13,7 +13,7 @@ use veracity_processor::{Delivery, printable};
 
 use super::exit::{Exit, Failure};
 use super::interrupt::Signals;
-use super::options::{About, Format};
+use super::options::{About, Format, Printing};
 use super::quantity;
 use super::suite_file;
 use super::terminal::{Terminal, say};
@@ -53,17 +53,8 @@ pub struct DeliverArgs {
     /// Go on until nothing is left, at most this long.
     #[arg(long, value_name = "TIME", value_parser = quantity::duration)]
     wait: Option<Duration>,
-    /// How to print the outcome.
-    #[arg(
-        long,
-        value_enum,
-        value_name = "table|json",
-        hide_possible_values = true,
-        default_value = "table",
-        env = "VERACITY_FORMAT",
-        hide_env_values = true
-    )]
-    format: Format,
+    #[command(flatten)]
+    printing: Printing,
     #[command(flatten)]
     about: About,
 }
@@ -158,7 +149,7 @@ pub fn deliver(args: &DeliverArgs, terminal: &Terminal) -> Result<Exit, Failure>
         None if args.list || (outcome.left.is_empty() && !outcome.spooled) => Exit::PASSED,
         None => Exit::NOT_DELIVERED,
     };
-    Ok(terminal.print(&shown(&outcome, args.format), exit))
+    Ok(terminal.print(&shown(&outcome, args.printing.format), exit))
 }
 
 fn resume(

@@ -41,6 +41,22 @@ pub struct Showing {
     pub verbose: bool,
 }
 
+/// How the outcome of a command is printed.
+#[derive(Debug, Args)]
+pub struct Printing {
+    /// How to print the outcome.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "table|json",
+        hide_possible_values = true,
+        default_value = "table",
+        env = "VERACITY_FORMAT",
+        hide_env_values = true
+    )]
+    pub format: Format,
+}
+
 /// What the run is about.
 #[derive(Debug, Args)]
 pub struct About {

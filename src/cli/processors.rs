@@ -11,7 +11,7 @@ use veracity_host::{Configuration, Host, Registry};
 use veracity_json::Json;
 
 use super::exit::{Exit, Failure};
-use super::options::{About, Format};
+use super::options::{About, Format, Printing};
 use super::suite_file;
 use super::terminal::Terminal;
 use crate::delivery;
@@ -52,22 +52,6 @@ enum Command {
     Disable(SwitchArgs),
     /// Delivers a stored report to one processor of a suite.
     Run(replay::RunArgs),
-}
-
-/// How the outcome is printed.
-#[derive(Debug, Args)]
-struct Printing {
-    /// How to print the outcome.
-    #[arg(
-        long,
-        value_enum,
-        value_name = "table|json",
-        hide_possible_values = true,
-        default_value = "table",
-        env = "VERACITY_FORMAT",
-        hide_env_values = true
-    )]
-    format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,12 @@
 //! Holds a processor to the contract.
 //!
 //! ```no_run
-//! # fn plugin() -> &'static veracity_processor::Plugin { todo!() }
-//! let config = serde_json::json!({"path": "report.txt"});
-//! assert_eq!(veracity_processor::conformance::check(plugin(), &config), Vec::<String>::new());
+//! use veracity_processor::{Plugin, conformance};
+//!
+//! let plugin = Plugin::linked().find(|plugin| plugin.name() == "ledger");
+//! let plugin = plugin.expect("the crate that registers it is linked");
+//! let config = serde_json::json!({"path": "runs.txt"});
+//! assert_eq!(conformance::check(plugin, &config), Vec::<String>::new());
 //! ```
 
 use std::collections::BTreeMap;

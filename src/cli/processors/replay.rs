@@ -8,9 +8,9 @@ use clap::Args;
 use serde::Serialize;
 use veracity_processor::{Delivery, Report, printable};
 
-use super::{Printing, Shown, configured};
+use super::{Shown, configured};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::options::About;
+use crate::cli::options::{About, Printing};
 use crate::cli::terminal::{Terminal, say};
 use crate::error::Error;
 
