@@ -1,0 +1,1 @@
+//! One careful way to HTTP receivers.
