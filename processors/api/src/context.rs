@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::{Metric, Stage};
+
 /// What a processor is told when it starts.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -42,6 +44,11 @@ pub struct ProcessContext {
     pub attempt: u32,
     /// When `process` must have returned; it is stopped then.
     pub deadline: Instant,
+    /// The stage at which it is called; `after_run` and `on_error` are both about a report.
+    pub stage: Stage,
+    /// What plugins and hooks measured in this run so far; only with the capability
+    /// `metrics`.
+    pub metrics: Vec<Metric>,
     /// What this instance remembers of this suite between runs.
     pub state: State,
 }
@@ -60,6 +67,8 @@ impl ProcessContext {
             idempotency_key: idempotency_key.into(),
             attempt: 1,
             deadline: Instant::now() + limit,
+            stage: Stage::AfterRun,
+            metrics: Vec::new(),
             state: State::default(),
         }
     }

@@ -9,10 +9,15 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+mod action;
 mod context;
 mod delivery;
+mod digest;
 mod error;
+pub mod event;
 mod file;
+mod hook;
+mod message;
 mod plugin;
 mod printable;
 mod processor;
@@ -21,13 +26,19 @@ mod run;
 mod sample;
 mod secret;
 mod severity;
+mod stage;
 
+pub use action::{Action, ActionKind, ActionRecord, Level, Metric, MetricKind, Webhook};
 pub use async_trait::async_trait;
 pub use context::{Config, ProcessContext, StartContext, State};
 pub use delivery::{Delivery, DeliveryStatus};
+pub use digest::{Finding, Headline};
 pub use error::{ConfigError, FieldError, ProcessorError, chain};
+pub use event::{Event, EventName, EventRun, EventSink, Moment, Subject, Timestamp};
 pub use file::write_file;
+pub use hook::{Bounds, Channel, EventHook, Hook, Mode, Parcel, Publisher, Subscription, Test};
 pub use inventory;
+pub use message::Message;
 pub use plugin::{Capability, Kind, PLUGIN_API_VERSION, Plugin, PluginInfo};
 pub use printable::{is_deceptive, printable};
 pub use processor::{Health, HealthStatus, Outcome, OutcomeStatus, Processor, ResultProcessor};
@@ -39,6 +50,7 @@ pub use run::{Engine, Run, RunKey};
 pub use sample::sample_report;
 pub use secret::{Secret, SecretsProvider};
 pub use severity::Severity;
+pub use stage::{Conditions, DeadLetter, Stage, Upcoming};
 
 /// The JSON Schema of the [`Report`], written from its types.
 pub fn report_schema() -> serde_json::Value {

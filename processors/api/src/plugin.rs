@@ -7,6 +7,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::hook::{Channel, EventHook, Hook, Publisher, Subscription};
+use crate::stage::{Conditions, Stage};
 use crate::{ConfigError, Processor, ResultProcessor, SecretsProvider};
 
 /// The version of this contract.
@@ -22,6 +24,10 @@ pub const PLUGIN_API_VERSION: &str = "1.0.0";
 pub enum Kind {
     /// Receives reports.
     Processor,
+    /// Watches runs.
+    Hook,
+    /// Carries what other plugins publish.
+    Channel,
     /// Gives secrets.
     Secrets,
 }
@@ -30,6 +36,8 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::Processor => "processor",
+            Kind::Hook => "hook",
+            Kind::Channel => "channel",
             Kind::Secrets => "secrets",
         })
     }
@@ -44,6 +52,11 @@ pub enum Capability {
     RawRows,
     /// Answers `health` (executable plugins; those linked in always do).
     Health,
+    /// Sees the metrics that plugins and hooks stated in the run so far.
+    Metrics,
+    /// Writes the report into the file that its setting `path` names, and nothing else: it
+    /// can be asked for with `--output NAME=PATH`.
+    Output,
 }
 
 /// What a plugin says about itself.
@@ -72,6 +85,13 @@ pub struct PluginInfo {
     pub default_config: Value,
     /// What it needs beyond the ordinary.
     pub capabilities: Vec<Capability>,
+    /// The stages it can serve; the first one is served unless the configuration says
+    /// `stages`. Empty for what is no processor.
+    pub stages: Vec<Stage>,
+    /// Under which conditions it is called.
+    pub conditions: Conditions,
+    /// For a hook: which events it gets, and how, unless the configuration says so.
+    pub subscription: Subscription,
     /// A configuration to begin with, as YAML.
     pub example_config: String,
 }
@@ -91,6 +111,12 @@ impl PluginInfo {
             config_schema: serde_json::json!({"type": "object", "additionalProperties": false}),
             default_config: Value::Object(Map::new()),
             capabilities: Vec::new(),
+            stages: match kind {
+                Kind::Processor => vec![Stage::AfterRun],
+                _ => Vec::new(),
+            },
+            conditions: Conditions::default(),
+            subscription: Subscription::default(),
             example_config: String::new(),
         }
     }
@@ -150,6 +176,9 @@ pub struct Plugin {
     requires_api: &'static str,
     depends_on: &'static [&'static str],
     capabilities: &'static [Capability],
+    stages: &'static [Stage],
+    conditions: fn() -> Conditions,
+    subscription: fn() -> Subscription,
     example: &'static str,
     schema: fn() -> Value,
     build: Build,
@@ -158,6 +187,8 @@ pub struct Plugin {
 #[derive(Clone, Copy)]
 enum Build {
     Processor(fn(Value) -> Result<Box<dyn ResultProcessor>, ConfigError>),
+    Hook(fn(Value) -> Result<Box<dyn EventHook>, ConfigError>),
+    Channel(fn(Value) -> Result<Box<dyn Channel>, ConfigError>),
     Secrets(fn() -> Box<dyn SecretsProvider>),
 }
 
@@ -183,6 +214,28 @@ impl Plugin {
             version,
             schema_of::<P::Config>,
             Build::Processor(build_processor::<P>),
+        )
+    }
+
+    /// The hook `H`, called `name`, of `version` (semver).
+    pub const fn hook<H: Hook>(name: &'static str, version: &'static str) -> Self {
+        Self::new(
+            Kind::Hook,
+            name,
+            version,
+            schema_of::<H::Config>,
+            Build::Hook(build_hook::<H>),
+        )
+    }
+
+    /// The channel `C`, called `name`, of `version` (semver).
+    pub const fn channel<C: Publisher>(name: &'static str, version: &'static str) -> Self {
+        Self::new(
+            Kind::Channel,
+            name,
+            version,
+            schema_of::<C::Config>,
+            Build::Channel(build_channel::<C>),
         )
     }
 
@@ -219,6 +272,12 @@ impl Plugin {
             requires_api: PLUGIN_API_VERSION,
             depends_on: &[],
             capabilities: &[],
+            stages: match kind {
+                Kind::Processor => &[Stage::AfterRun],
+                _ => &[],
+            },
+            conditions: Conditions::default,
+            subscription: Subscription::default,
             example: "",
             schema,
             build,
@@ -255,7 +314,27 @@ impl Plugin {
         self
     }
 
-    /// A configuration to begin with: YAML as it stands under `processors:`.
+    /// The stages it can serve; the first one is served unless the configuration says
+    /// `stages`.
+    pub const fn stages(mut self, stages: &'static [Stage]) -> Self {
+        self.stages = stages;
+        self
+    }
+
+    /// Under which conditions it is called, unless the configuration says so.
+    pub const fn conditions(mut self, conditions: fn() -> Conditions) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
+    /// Which events a hook gets, and how, unless the configuration says so.
+    pub const fn subscribes(mut self, subscription: fn() -> Subscription) -> Self {
+        self.subscription = subscription;
+        self
+    }
+
+    /// A configuration to begin with: YAML as it stands under `processors:`, `hooks:` or
+    /// `channels:`.
     pub const fn example(mut self, yaml: &'static str) -> Self {
         self.example = yaml;
         self
@@ -287,6 +366,9 @@ impl Plugin {
             default_config: defaults_of(&config_schema),
             config_schema,
             capabilities: self.capabilities.to_vec(),
+            stages: self.stages.to_vec(),
+            conditions: (self.conditions)(),
+            subscription: (self.subscription)(),
             example_config: self.example.to_owned(),
             ..PluginInfo::new(self.kind, self.name, self.version)
         }
@@ -320,18 +402,43 @@ impl Plugin {
     pub fn build_processor(&self, config: Value) -> Result<Box<dyn ResultProcessor>, ConfigError> {
         match self.build {
             Build::Processor(build) => build(config),
-            Build::Secrets(_) => Err(ConfigError::field(
-                "",
-                format!("`{}` is no processor", self.name),
-            )),
+            _ => Err(self.is_no(Kind::Processor)),
         }
+    }
+
+    /// The hook, with `config`, if it is one.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with `config`; also if this is no hook.
+    pub fn build_hook(&self, config: Value) -> Result<Box<dyn EventHook>, ConfigError> {
+        match self.build {
+            Build::Hook(build) => build(config),
+            _ => Err(self.is_no(Kind::Hook)),
+        }
+    }
+
+    /// The channel, with `config`, if it is one.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with `config`; also if this is no channel.
+    pub fn build_channel(&self, config: Value) -> Result<Box<dyn Channel>, ConfigError> {
+        match self.build {
+            Build::Channel(build) => build(config),
+            _ => Err(self.is_no(Kind::Channel)),
+        }
+    }
+
+    fn is_no(&self, kind: Kind) -> ConfigError {
+        ConfigError::field("", format!("`{}` is no {kind}", self.name))
     }
 
     /// The provider of secrets, if it is one.
     pub fn build_secrets(&self) -> Option<Box<dyn SecretsProvider>> {
         match self.build {
             Build::Secrets(build) => Some(build()),
-            Build::Processor(_) => None,
+            _ => None,
         }
     }
 }
@@ -359,6 +466,14 @@ fn no_settings() -> Value {
 
 fn build_processor<P: Processor>(config: Value) -> Result<Box<dyn ResultProcessor>, ConfigError> {
     Ok(Box::new(P::build(read::<P::Config>(config)?)?))
+}
+
+fn build_hook<H: Hook>(config: Value) -> Result<Box<dyn EventHook>, ConfigError> {
+    Ok(Box::new(H::build(read::<H::Config>(config)?)?))
+}
+
+fn build_channel<C: Publisher>(config: Value) -> Result<Box<dyn Channel>, ConfigError> {
+    Ok(Box::new(C::build(read::<C::Config>(config)?)?))
 }
 
 /// `config` as a `C`. Errors of serde do not say where; the schema, which is checked

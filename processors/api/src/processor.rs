@@ -5,9 +5,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, ProcessContext, ProcessorError, Report, StartContext};
+use crate::{
+    Action, ConfigError, DeadLetter, Message, ProcessContext, ProcessorError, Report, StartContext,
+    Upcoming,
+};
 
-/// Receives the report of a finished run.
+/// Receives the report of a finished run, and is called at other stages of a run if it says
+/// so when it is registered.
 ///
 /// One value serves many reports. Calls never overlap: `startup` once, `process` for each
 /// attempt to deliver a report, `health` at any time after `startup`, `shutdown` once.
@@ -40,6 +44,49 @@ pub trait ResultProcessor: Send + Sync {
         report: &Report,
         context: &ProcessContext,
     ) -> Result<Outcome, ProcessorError>;
+
+    /// Called before anything is read, at the stage `before_run`:
+    /// [`Outcome::stop`] ends the run, all assertions are then skipped with its reason;
+    /// anything else lets it go on. Lets it go on by default.
+    ///
+    /// # Errors
+    ///
+    /// Any: it is not tried again, the run goes on, and the report says so.
+    async fn before_run(
+        &self,
+        _run: &Upcoming,
+        _context: &ProcessContext,
+    ) -> Result<Outcome, ProcessorError> {
+        Ok(Outcome::done())
+    }
+
+    /// Tells people a few words that are no report. By default they are put into the form
+    /// of a report and processed.
+    ///
+    /// # Errors
+    ///
+    /// As for `process`.
+    async fn notify(
+        &self,
+        message: &Message,
+        context: &ProcessContext,
+    ) -> Result<Outcome, ProcessorError> {
+        self.process(&message.to_report(), context).await
+    }
+
+    /// Takes a report that was given up at another processor, at the stage `dead_letter`.
+    /// By default people are told.
+    ///
+    /// # Errors
+    ///
+    /// As for `process`.
+    async fn dead_letter(
+        &self,
+        letter: &DeadLetter,
+        context: &ProcessContext,
+    ) -> Result<Outcome, ProcessorError> {
+        self.notify(&letter.message(), context).await
+    }
 
     /// Says whether a report could be delivered now, without delivering one. Healthy by
     /// default.
@@ -76,8 +123,8 @@ pub trait Processor: ResultProcessor + Sized + 'static {
     fn build(config: Self::Config) -> Result<Self, ConfigError>;
 }
 
-/// What became of a report at a processor that did not fail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What came of a call that did not fail.
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Whether it was handled.
@@ -86,6 +133,8 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// Something worth knowing: a recipient that was refused while others were not.
     pub note: Option<String>,
+    /// What the host is to do, in this order.
+    pub actions: Vec<Action>,
 }
 
 /// Whether a report was handled.
@@ -108,6 +157,7 @@ impl Outcome {
             status: OutcomeStatus::Done,
             reason: None,
             note: None,
+            actions: Vec::new(),
         }
     }
 
@@ -127,6 +177,12 @@ impl Outcome {
             reason: Some(reason.into()),
             ..Self::done()
         }
+    }
+
+    /// Asks the host to do something.
+    pub fn with_action(mut self, action: Action) -> Self {
+        self.actions.push(action);
+        self
     }
 
     /// Adds something worth knowing.

@@ -1,0 +1,1 @@
+//! Sends the failed assertions of veracity to Alertmanager.

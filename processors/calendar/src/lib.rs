@@ -1,0 +1,1 @@
+//! Ends runs of veracity in times that are closed: holidays, maintenance windows.

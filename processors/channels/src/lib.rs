@@ -1,0 +1,1 @@
+//! Channels of veracity: files, URLs, PostgreSQL NOTIFY, NATS.

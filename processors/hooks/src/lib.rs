@@ -1,0 +1,1 @@
+//! Hooks of veracity: log, metrics, notify.

@@ -1,0 +1,1 @@
+//! Writes the report of veracity as Markdown, for GitHub step summaries too.

@@ -1,0 +1,1 @@
+//! Emits OpenLineage events about runs of veracity.

@@ -1,0 +1,1 @@
+//! Triggers and resolves alerts of PagerDuty by the report of veracity.

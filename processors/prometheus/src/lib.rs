@@ -1,0 +1,1 @@
+//! Shows what veracity measured to Prometheus: textfile collector and Pushgateway.

@@ -1,0 +1,1 @@
+//! Writes the report of veracity as SARIF 2.1.0.

@@ -1,0 +1,1 @@
+//! Posts the report of veracity to Microsoft Teams.
