@@ -1,15 +1,11 @@
 //! From settings to what a delivery needs; everything that is wrong is found at once.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use veracity_http::{Endpoint, HeaderMap, HeaderName, HeaderValue, Hints, Options, secret_value};
 use veracity_processor::{ConfigError, FieldError, Secret};
 
 use crate::format::Content;
-use crate::guard;
-use crate::redact::Redaction;
 use crate::settings::{Expect, Format, Method, Secrets, Settings};
 use crate::signature::Key;
 use crate::template::Template;
@@ -34,20 +30,21 @@ const RESERVED: &[&str] = &[
     "upgrade",
 ];
 
+const HINTS: Hints = Hints {
+    denied: Some("the credentials in `url` or `headers` may be wrong"),
+    not_found: Some("`url` or `method` may be wrong"),
+    too_large: Some("`max_bytes` may be smaller"),
+};
+
 /// Settings that were checked.
 pub(crate) struct Checked {
-    pub url: Url,
-    /// How the receiver is named to people: the path of the URL may be secret.
-    pub host: String,
+    pub endpoint: Endpoint,
     pub method: Method,
     pub headers: HeaderMap,
     pub content: Content,
     pub keys: Vec<Key>,
-    pub allow_private: bool,
-    pub ca_file: Option<PathBuf>,
     pub max_bytes: usize,
     pub expect: Option<Expect>,
-    pub redaction: Redaction,
 }
 
 impl Checked {
@@ -58,9 +55,20 @@ impl Checked {
     /// Everything that is wrong with them; no secret is quoted.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
-        let url = collect(&mut faults, check_url(&settings));
-        let headers = check_headers(&settings.headers, &mut faults);
         let secrets = listed(settings.secret);
+        let hidden = settings.headers.values();
+        let options = Options {
+            allow_private: settings.allow_private,
+            ca_file: settings.tls_ca_file,
+            secrets: hidden
+                .chain(secrets.iter().map(|(_, secret)| secret))
+                .cloned()
+                .collect(),
+            hints: HINTS,
+            ..Options::default()
+        };
+        let endpoint = collect(&mut faults, Endpoint::new(&settings.url, options));
+        let headers = check_headers(&settings.headers, &mut faults);
         let keys = check_keys(&secrets, &mut faults);
         let content = collect(
             &mut faults,
@@ -70,21 +78,15 @@ impl Checked {
             let message = format!("must be at least {LEAST_BYTES}");
             faults.push(FieldError::new("/max_bytes", message));
         }
-        let (Some(url), Some(content), true) = (url, content, faults.is_empty()) else {
+        let (Some(endpoint), Some(content), true) = (endpoint, content, faults.is_empty()) else {
             return Err(ConfigError(faults));
         };
-        let hidden = settings.headers.values();
-        let hidden = hidden.chain(secrets.iter().map(|(_, secret)| secret));
         Ok(Self {
-            host: url.host_str().unwrap_or_default().to_owned(),
-            redaction: Redaction::new(&url, hidden.map(Secret::expose)),
-            url,
+            endpoint,
             method: settings.method,
             headers,
             content,
             keys,
-            allow_private: settings.allow_private,
-            ca_file: settings.tls_ca_file,
             max_bytes: settings.max_bytes,
             expect: settings.expect,
         })
@@ -93,20 +95,6 @@ impl Checked {
 
 fn collect<T>(faults: &mut Vec<FieldError>, checked: Result<T, FieldError>) -> Option<T> {
     checked.map_err(|fault| faults.push(fault)).ok()
-}
-
-fn check_url(settings: &Settings) -> Result<Url, FieldError> {
-    let fault = |message: String| FieldError::new("/url", message);
-    // The parser's messages quote nothing of the text.
-    let url = Url::parse(settings.url.expose().trim())
-        .map_err(|error| fault(format!("is no URL: {error}")))?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(fault("must begin with `https://` or `http://`".to_owned()));
-    }
-    if !settings.allow_private {
-        guard::check_literal(&url).map_err(|refused| fault(refused.to_string()))?;
-    }
-    Ok(url)
 }
 
 fn check_headers(headers: &BTreeMap<String, Secret>, faults: &mut Vec<FieldError>) -> HeaderMap {
@@ -132,9 +120,8 @@ fn check_header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue),
     if RESERVED.contains(&name.as_str()) || name.as_str().starts_with("webhook-") {
         return Err("is set by veracity".to_owned());
     }
-    let mut value = HeaderValue::from_str(value.expose())
-        .map_err(|_| "its value must be printable ASCII on one line".to_owned())?;
-    value.set_sensitive(true);
+    let value = secret_value(value.expose())
+        .ok_or_else(|| "its value must be printable ASCII on one line".to_owned())?;
     Ok((name, value))
 }
 

@@ -5,16 +5,12 @@
 //! Webhooks. Redirects are not followed, and private addresses are refused unless the
 //! settings permit them. `README.md` is the page for people.
 
-mod answer;
 mod check;
 mod format;
-mod guard;
-mod redact;
 mod reduce;
 mod settings;
 mod signature;
 mod template;
-mod transport;
 mod webhook;
 
 pub use settings::{Expect, ExpectedValue, Format, Method, Secrets, Settings};

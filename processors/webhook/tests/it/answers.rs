@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde_json::json;
 use veracity_processor::{Outcome, ProcessorError, sample_report};
 
-use crate::server::{Answer, Server};
 use crate::{LIMIT, attempt, deliver, to, with};
+use veracity_http::testing::{Answer, Server};
 
 fn retry_after(error: &ProcessorError) -> Option<Duration> {
     match error {

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use veracity_processor::{Report, sample_report};
 
-use crate::server::{Answer, Request, Server};
 use crate::{ID, deliver, to, with};
+use veracity_http::testing::{Answer, Request, Server};
 
 async fn sent(more: Value) -> Request {
     let server = Server::start(vec![Answer::new(200, "", "")]);

@@ -3,8 +3,8 @@
 use serde_json::json;
 use veracity_processor::HealthStatus;
 
-use crate::server::{Answer, Server};
 use crate::{build, to, with};
+use veracity_http::testing::{Answer, Server};
 
 #[tokio::test]
 async fn a_receiver_that_takes_connections_is_healthy() {

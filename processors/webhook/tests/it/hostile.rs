@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use veracity_processor::conformance::{check, hostile};
 use veracity_processor::{AssertionResult, Report, Status, Summary, sample_report};
 
-use crate::server::{Answer, Server};
 use crate::{LIMIT, attempt, plugin, to, with};
+use veracity_http::testing::{Answer, Server};
 
 #[test]
 fn it_keeps_to_the_contract() {

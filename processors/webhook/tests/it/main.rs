@@ -8,7 +8,6 @@ mod health;
 mod hostile;
 mod proxy;
 mod secrets;
-mod server;
 mod signature;
 mod tls;
 

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use veracity_processor::HealthStatus;
 
-use crate::server::{Answer, Server};
 use crate::{build, deliver, to};
+use veracity_http::testing::{Answer, Server};
 
 const URL: &str = "VERACITY_TEST_WEBHOOK_URL";
 

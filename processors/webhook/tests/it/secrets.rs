@@ -6,8 +6,8 @@ use serde_json::json;
 use veracity_processor::{ProcessContext, Processor, sample_report};
 use veracity_webhook::{Settings, Webhook};
 
-use crate::server::{Answer, Server};
 use crate::{ID, attempt, build, plugin, to, with};
+use veracity_http::testing::{Answer, Server};
 
 const CANARY: &str = "c4nary";
 

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::server::{Answer, Request, Server};
 use crate::{ID, deliver, to, with};
+use veracity_http::testing::{Answer, Request, Server};
 
 /// HMAC-SHA256, written down from RFC 2104.
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {

@@ -14,8 +14,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use veracity_processor::Outcome;
 
-use crate::server::{Answer, Server};
 use crate::{ID, deliver, to, with};
+use veracity_http::testing::{Answer, Server};
 
 /// An authority that nobody knows.
 struct Authority {

@@ -33,8 +33,8 @@ pub(crate) fn client(
         .user_agent(concat!("veracity/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
-        // A report is one request: nothing is gained by a connection that is kept, and
-        // one that is made anew is checked anew.
+        // Requests are rare: little is gained by a connection that is kept, and one that
+        // is made anew is checked anew.
         .pool_max_idle_per_host(0)
         .dns_resolver(guard);
     if url.scheme() == "http" {

@@ -11,7 +11,7 @@ use url::{Host, Url};
 /// public. The client connects to nothing else, so a name that changes between the check
 /// and the connection gains nothing.
 pub(crate) struct Guard {
-    /// Where the report goes. Other names are those of proxies, which are private as a
+    /// Where requests go. Other names are those of proxies, which are private as a
     /// rule and chosen by whoever runs veracity.
     pub host: String,
     /// Whether every address is permitted.
@@ -87,7 +87,7 @@ fn is_localhost(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// An address that the report is not sent to.
+/// An address that nothing is sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
     host: String,
