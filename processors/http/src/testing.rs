@@ -295,3 +295,42 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
         raw,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::json;
+    use veracity_processor::Secret;
+
+    use super::*;
+    use crate::{Endpoint, Method, Options};
+
+    #[tokio::test]
+    async fn an_answer_can_depend_on_the_request_and_take_its_time() {
+        let delay = Duration::from_millis(300);
+        let server = Server::answering(move |request| match request.path() {
+            "/slow" => Answer::json(200, &json!({"ok": true})).after(delay),
+            _ => Answer::new(404, "", ""),
+        });
+        let options = || Options {
+            allow_private: true,
+            ..Options::default()
+        };
+        let get = async |path: &str| {
+            let url = Secret::new(server.at(path));
+            let endpoint = Endpoint::new(&url, options()).unwrap();
+            let request = crate::Request::new(Method::GET).reading_answer();
+            endpoint.send(request).await.unwrap()
+        };
+        let began = Instant::now();
+        let slow = get("/slow").await;
+        assert!(began.elapsed() >= delay, "{:?}", began.elapsed());
+        assert_eq!(slow.text(), r#"{"ok":true}"#);
+        assert_eq!(slow.content_type.as_deref(), Some("application/json"));
+        assert_eq!(get("/other").await.status.as_u16(), 404);
+        let requests = server.requests();
+        let paths: Vec<&str> = requests.iter().map(Request::path).collect();
+        assert_eq!(paths, ["/slow", "/other"]);
+    }
+}
