@@ -10,6 +10,7 @@
 pub mod conformance;
 
 mod action;
+mod call;
 mod context;
 mod delivery;
 mod digest;
@@ -30,6 +31,7 @@ mod stage;
 
 pub use action::{Action, ActionKind, ActionRecord, Level, Metric, MetricKind, Webhook};
 pub use async_trait::async_trait;
+pub use call::{Argument, MetricCall};
 pub use context::{Config, ProcessContext, StartContext, State};
 pub use delivery::{Delivery, DeliveryStatus};
 pub use digest::{Finding, Headline};
