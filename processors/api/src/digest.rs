@@ -1,6 +1,7 @@
 //! What channels say about a report, in the same words everywhere.
 
 use std::cmp::Reverse;
+use std::fmt;
 
 use serde_json::Value;
 
@@ -104,8 +105,16 @@ impl<'r> Finding<'r> {
         name
     }
 
-    /// Why it is one: `actual 2, expected = 0, 2 rows`; the reason where there is no value.
+    /// Why it is one: `actual 2, expected = 0, 1 row violates it`; the reason where there is
+    /// no value.
     pub fn detail(&self) -> String {
+        let facts: Vec<String> = self.facts().iter().map(ToString::to_string).collect();
+        facts.join(", ")
+    }
+
+    /// The single parts of [`detail`](Self::detail), at least one, for channels that can
+    /// show what comes from data as code.
+    pub fn facts(&self) -> Vec<Fact> {
         let AssertionResult {
             status,
             actual,
@@ -114,28 +123,45 @@ impl<'r> Finding<'r> {
             violations,
             ..
         } = self.result;
-        let mut parts = Vec::new();
+        let said = |text: String| Fact { label: "", text };
+        let mut facts = Vec::new();
         if *status != Status::Failed {
-            parts.push(status.to_string());
+            facts.push(said(status.to_string()));
         }
-        parts.extend(
-            actual
-                .as_ref()
-                .map(|actual| format!("actual {}", plain(actual))),
-        );
-        parts.extend(
-            expected
-                .as_ref()
-                .map(|expected| format!("expected {expected}")),
-        );
-        parts.extend(violations.map(|rows| match rows {
-            1 => "1 row violates it".to_owned(),
-            rows => format!("{rows} rows violate it"),
+        facts.extend(actual.as_ref().map(|actual| Fact {
+            label: "actual",
+            text: plain(actual),
         }));
-        parts.extend(reason.clone());
-        match parts.is_empty() {
-            true => status.to_string(),
-            false => parts.join(", "),
+        facts.extend(expected.as_ref().map(|expected| Fact {
+            label: "expected",
+            text: expected.clone(),
+        }));
+        facts.extend(violations.map(|rows| match rows {
+            1 => said("1 row violates it".to_owned()),
+            rows => said(format!("{rows} rows violate it")),
+        }));
+        facts.extend(reason.clone().map(said));
+        if facts.is_empty() {
+            facts.push(said(status.to_string()));
+        }
+        facts
+    }
+}
+
+/// One thing that is to be said about a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// What `text` is: `actual`, `expected`; empty if `text` says it all.
+    pub label: &'static str,
+    /// The value, or the statement.
+    pub text: String,
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.label {
+            "" => f.write_str(&self.text),
+            label => write!(f, "{label} {}", self.text),
         }
     }
 }

@@ -18,6 +18,7 @@ mod error;
 pub mod event;
 mod file;
 mod hook;
+mod link;
 mod message;
 mod plugin;
 mod printable;
@@ -28,18 +29,20 @@ mod sample;
 mod secret;
 mod severity;
 mod stage;
+mod trend;
 
 pub use action::{Action, ActionKind, ActionRecord, Level, Metric, MetricKind, Webhook};
 pub use async_trait::async_trait;
 pub use call::{Argument, MetricCall};
 pub use context::{Config, ProcessContext, StartContext, State};
 pub use delivery::{Delivery, DeliveryStatus};
-pub use digest::{Finding, Headline};
+pub use digest::{Fact, Finding, Headline};
 pub use error::{ConfigError, FieldError, ProcessorError, chain};
 pub use event::{Event, EventName, EventRun, EventSink, Moment, Subject, Timestamp};
 pub use file::write_file;
 pub use hook::{Bounds, Channel, EventHook, Hook, Mode, Parcel, Publisher, Subscription, Test};
 pub use inventory;
+pub use link::Link;
 pub use message::Message;
 pub use plugin::{Capability, Kind, PLUGIN_API_VERSION, Plugin, PluginInfo};
 pub use printable::{is_deceptive, printable};
@@ -53,6 +56,7 @@ pub use sample::sample_report;
 pub use secret::{Secret, SecretsProvider};
 pub use severity::Severity;
 pub use stage::{Conditions, DeadLetter, Stage, Upcoming};
+pub use trend::Trend;
 
 /// The JSON Schema of the [`Report`], written from its types.
 pub fn report_schema() -> serde_json::Value {

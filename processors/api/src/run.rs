@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::printable;
+
 /// Identity and times of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[non_exhaustive]
@@ -50,6 +52,23 @@ impl Run {
             interrupted: None,
         }
     }
+
+    /// The run in a few words for people: `run 019a9f3b · 2026-11-20 06:00 UTC`, with the
+    /// time at which it ended.
+    pub fn label(&self) -> String {
+        let id = self.id.simple().to_string();
+        let ended = self.finished_at.as_str();
+        let minute = ended
+            .is_ascii()
+            .then(|| ended.get(..10).zip(ended.get(11..16)))
+            .flatten();
+        match minute {
+            Some((date, time)) if ended.ends_with('Z') => {
+                format!("run {} · {date} {time} UTC", &id[..8])
+            }
+            _ => format!("run {} · {}", &id[..8], printable(ended)),
+        }
+    }
 }
 
 /// What a run is about.
@@ -89,6 +108,32 @@ impl Engine {
         Self {
             version: version.into(),
             compute: compute.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_labelled_with_its_id_and_minute() {
+        let cases = [
+            ("2026-11-20T06:00:59.412Z", "2026-11-20 06:00 UTC"),
+            ("2026-11-20T06:00:59+01:00", "2026-11-20T06:00:59+01:00"),
+            ("soonZ", "soonZ"),
+            ("", ""),
+            (
+                "\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}Z",
+                "\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}\u{fc}Z",
+            ),
+            ("a\nb", "a\\nb"),
+        ];
+        let id = Uuid::from_u128(0x019a_9f3b_5c00_7000_8000_0000_0000_002a);
+        for (ended, expected) in cases {
+            let mut run = Run::new(id, "orders", RunKey::default(), "");
+            run.finished_at = ended.to_owned();
+            assert_eq!(run.label(), format!("run 019a9f3b · {expected}"));
         }
     }
 }
