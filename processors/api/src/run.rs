@@ -30,6 +30,10 @@ pub struct Run {
     /// when it ran to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<String>,
+    /// The processor that ended the run before it began, if one did; `interrupted` then
+    /// holds its reason. Nothing was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
 }
 
 impl Run {
@@ -50,6 +54,7 @@ impl Run {
             duration_ms: 0,
             engine: Engine::default(),
             interrupted: None,
+            gate: None,
         }
     }
 

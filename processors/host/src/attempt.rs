@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use veracity_processor::{
-    Delivery, DeliveryStatus, OutcomeStatus, ProcessorError, Report, printable,
+    Capability, Delivery, DeliveryStatus, EventRun, OutcomeStatus, ProcessorError, Stage, printable,
 };
 
 use crate::backoff;
 use crate::breaker::Permission;
+use crate::ground::Ground;
 use crate::instance::Instance;
-use crate::isolation::{Attempt, Call, Fault};
-use crate::keep::Keep;
-use crate::stop::Stop;
+use crate::isolation::{Attempt, Call, Fault, Task};
+use crate::keep::{Values, refusal};
+use crate::told::Told;
 
 /// The longest that the waits between the attempts of one run may take together.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,11 +22,15 @@ pub const ELSEWHERE: &str = "another process delivers it";
 /// The longest text of a plugin that is kept, in characters.
 const LONGEST_TEXT: usize = 4_000;
 
-/// A report on its way to an instance.
+/// Something on its way to an instance.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// What the instance gets.
-    pub report: Arc<Report>,
+    /// What the instance is to do.
+    pub task: Task,
+    /// The stage at which it is to do that.
+    pub stage: Stage,
+    /// The run it is about.
+    pub run: Arc<EventRun>,
     /// Stays the same however often it is delivered.
     pub idempotency_key: String,
     /// Attempts made in earlier runs.
@@ -77,7 +82,18 @@ impl Hold for Unheld {
 ///
 /// If it is kept, what may work later is left to later; otherwise it is given up when
 /// attempts or patience are used up.
-pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop, hold: &dyn Hold) -> Ended {
+pub fn deliver(
+    instance: &Arc<Instance>,
+    job: &Job,
+    ground: &Arc<Ground>,
+    hold: &dyn Hold,
+) -> Ended {
+    let (keep, stop) = (ground.keep(), &ground.stop);
+    let told = Told {
+        ground,
+        instance,
+        job,
+    };
     let begun = Instant::now();
     let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Deferred);
     delivery.attempts = job.attempts;
@@ -115,9 +131,17 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop, hold: &
         }
         tried += 1;
         delivery.attempts += 1;
-        let attempt = attempt(instance, job, keep, delivery.attempts, limit);
-        if let Some(error) = save_state(instance, job, keep, &attempt) {
-            notes.push(error);
+        if tried == 1 {
+            told.begun(delivery.attempts);
+        }
+        let state = keep.state(&job.run.suite, &instance.name);
+        let attempt = attempt(instance, job, ground, delivery.attempts, &state, limit);
+        if let Some(new) = attempt.state.clone() {
+            match keep.save_state(&job.run.suite, &instance.name, &state, new) {
+                Ok(refused) if refused.is_empty() => {}
+                Ok(refused) => notes.push(refusal(&refused)),
+                Err(error) => notes.push(format!("its state was not kept: {error}")),
+            }
         }
         let stderr = attempt.stderr.as_deref().map(|text| clean(instance, text));
         let fault = match attempt.result {
@@ -128,6 +152,7 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop, hold: &
                     OutcomeStatus::Skipped => DeliveryStatus::Skipped,
                     _ => DeliveryStatus::Delivered,
                 };
+                ground.act(&told.origin(), outcome.actions);
                 let reason = outcome.reason.map(|text| clean(instance, &text));
                 notes.extend(outcome.note.map(|text| clean(instance, &text)));
                 let is_stop = outcome.status == OutcomeStatus::Stop;
@@ -168,6 +193,7 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop, hold: &
             notes.push(format!("the next attempt would be in {} s", wait.as_secs()));
             break (again, None);
         }
+        told.retry(&delivery, wait);
         if !hold.holds(wait) || !stop.wait(wait) {
             break (again, None);
         }
@@ -183,6 +209,7 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop, hold: &
     }
     delivery.note = (!notes.is_empty()).then(|| notes.join("; "));
     delivery.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    told.ended(&delivery, tried > 0, next == Next::GiveUp);
     Ended {
         delivery,
         next,
@@ -190,9 +217,16 @@ pub fn deliver(instance: &Instance, job: &Job, keep: &Keep, stop: &Stop, hold: &
     }
 }
 
-/// Starts the instance if that is still to be done, and hands it the report.
-fn attempt(instance: &Instance, job: &Job, keep: &Keep, number: u32, limit: Duration) -> Attempt {
-    if let Err(fault) = instance.start(limit) {
+/// Starts the instance if that is still to be done, and has it do the task.
+fn attempt(
+    instance: &Arc<Instance>,
+    job: &Job,
+    ground: &Arc<Ground>,
+    number: u32,
+    state: &Values,
+    limit: Duration,
+) -> Attempt {
+    if let Err(fault) = ground.start(instance, limit) {
         return Attempt {
             result: Err(fault),
             state: None,
@@ -204,18 +238,14 @@ fn attempt(instance: &Instance, job: &Job, keep: &Keep, number: u32, limit: Dura
         config: veracity_processor::Config(instance.config.clone()),
         idempotency_key: job.idempotency_key.clone(),
         attempt: number,
-        state: keep.state(&job.report.run.suite, &instance.name),
+        stage: job.stage,
+        metrics: match instance.capabilities.contains(&Capability::Metrics) {
+            true => ground.metrics(),
+            false => Vec::new(),
+        },
+        state: state.clone(),
     };
-    instance.process(Arc::clone(&job.report), call, limit)
-}
-
-/// Keeps what the instance wants to remember; why it cannot be kept.
-fn save_state(instance: &Instance, job: &Job, keep: &Keep, attempt: &Attempt) -> Option<String> {
-    let state = attempt.state.clone()?;
-    let saved = keep.save_state(&job.report.run.suite, &instance.name, state);
-    saved
-        .err()
-        .map(|error| format!("its state was not kept: {error}"))
+    instance.call(job.task.clone(), call, limit)
 }
 
 fn status_of(fault: &Fault) -> DeliveryStatus {

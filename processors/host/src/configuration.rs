@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use veracity_processor::{ConfigError, FieldError, Kind, Secret};
 
+use crate::actions::ChannelSettings;
 use crate::error::PluginError;
+use crate::hooks::{self, HookSettings, Watcher};
 use crate::instance::{Given, Instance};
 use crate::names::{did_you_mean, listed};
 use crate::order::{self, Node, OrderError};
 use crate::registry::{Broken, Registry};
+use crate::shared::Shared;
 
 /// What a suite says about its processors.
 #[derive(Clone, Default)]
@@ -24,6 +28,13 @@ pub struct Configuration {
     pub base: PathBuf,
     /// The settings of each instance, by its name.
     pub processors: Vec<(String, Value)>,
+    /// The settings of each hook, by its name.
+    pub hooks: Vec<(String, Value)>,
+    /// The settings of each channel, by its name.
+    pub channels: Vec<(String, Value)>,
+    /// Settings of requests to URLs that plugins name themselves: `allow_private`,
+    /// `tls_ca_file`.
+    pub webhooks: Map<String, Value>,
     /// Folders of executable plugins.
     pub directories: Vec<PathBuf>,
     /// Plugins and instances that are not to be used.
@@ -59,6 +70,10 @@ impl std::fmt::Debug for Configuration {
 pub struct Prepared {
     /// By wave; those of a wave may run at the same time.
     pub waves: Vec<Vec<Instance>>,
+    /// Those that watch, in no particular order.
+    pub hooks: Vec<Watcher>,
+    /// Those that carry what others publish, by name.
+    pub channels: BTreeMap<String, Arc<Instance>>,
     /// Plugins that were found but cannot be used.
     pub broken: Vec<Broken>,
 }
@@ -74,7 +89,7 @@ impl Configuration {
         for directory in &self.directories {
             registry.add_directory(&self.base.join(directory));
         }
-        for entry in registry.list(Kind::Processor) {
+        for entry in registry.list_all() {
             if self.disabled.contains(&entry.name) {
                 entry.set_enabled(false);
             }
@@ -124,6 +139,8 @@ impl Configuration {
             errors.extend(unmatched(name, config, "tag", self.tags.as_deref()));
         }
         errors.extend(self.not_there(registry));
+        let hooks = self.hooks(registry, &mut errors);
+        let channels = self.channels(registry, &mut errors);
         let nodes = nodes(&places, &mut errors);
         let order = order::waves(&nodes).unwrap_or_else(|wrong| {
             errors.extend(in_words(&wrong, &nodes));
@@ -138,14 +155,78 @@ impl Configuration {
         });
         Ok(Prepared {
             waves: waves.collect(),
+            hooks,
+            channels,
             broken: registry.broken(),
         })
     }
 
+    fn hooks(&self, registry: &Registry, errors: &mut Vec<FieldError>) -> Vec<Watcher> {
+        let made = self.others::<HookSettings>(registry, Kind::Hook, &self.hooks, errors);
+        let mut watchers = Vec::new();
+        for (instance, settings) in made {
+            let unfit = settings.events.as_deref().map(hooks::unmatched);
+            errors.extend(at(Kind::Hook, &instance.name, unfit.unwrap_or_default()));
+            watchers.push(Watcher::new(instance, &settings));
+        }
+        watchers
+    }
+
+    fn channels(
+        &self,
+        registry: &Registry,
+        errors: &mut Vec<FieldError>,
+    ) -> BTreeMap<String, Arc<Instance>> {
+        let made = self.others::<ChannelSettings>(registry, Kind::Channel, &self.channels, errors);
+        made.into_iter()
+            .map(|(instance, _)| (instance.name.clone(), Arc::new(instance)))
+            .collect()
+    }
+
+    /// The instances of `configured`, of a `kind` that has no order.
+    fn others<S: Shared>(
+        &self,
+        registry: &Registry,
+        kind: Kind,
+        configured: &[(String, Value)],
+        errors: &mut Vec<FieldError>,
+    ) -> Vec<(Instance, S)> {
+        let mut made: Vec<(Instance, S)> = Vec::new();
+        for (name, config) in configured {
+            if made.iter().any(|(instance, _)| &instance.name == name) {
+                let message = format!("`{name}` is configured twice");
+                errors.extend(at(kind, name, vec![FieldError::new("", message)]));
+                continue;
+            }
+            let given = Given {
+                name,
+                config: config.clone(),
+                base: &self.base,
+                secrets: &self.secrets,
+            };
+            match Instance::of_kind::<S>(registry, kind, given) {
+                Ok((instance, shared)) => {
+                    if self.disabled.contains(name) {
+                        instance.disable(format!("`{name}` is disabled"));
+                    }
+                    made.push((instance, shared));
+                }
+                Err(wrong) => errors.extend(at(kind, name, wrong)),
+            }
+        }
+        made
+    }
+
     /// Names in `disabled` that are neither an instance nor a plugin.
     fn not_there(&self, registry: &Registry) -> Vec<FieldError> {
-        let (entries, broken) = (registry.list(Kind::Processor), registry.broken());
-        let instances = self.processors.iter().map(|(name, _)| name.as_str());
+        let (mut entries, broken) = (registry.list_all(), registry.broken());
+        entries.retain(|entry| entry.kind != Kind::Secrets);
+        let instances = self
+            .processors
+            .iter()
+            .chain(&self.hooks)
+            .chain(&self.channels);
+        let instances = instances.map(|(name, _)| name.as_str());
         let plugins = entries.iter().map(|entry| entry.name.as_str());
         let broken = broken.iter().map(|broken| broken.name.as_str());
         let known = instances.chain(plugins).chain(broken);
@@ -153,7 +234,7 @@ impl Configuration {
         let gone = disabled.filter(|name| !known.clone().any(|one| one == *name));
         gone.map(|name| {
             let hint = hint(name, known.clone());
-            let message = format!("there is no processor `{name}` to be disabled{hint}");
+            let message = format!("there is no plugin `{name}` to be disabled{hint}");
             FieldError::new("", message)
         })
         .collect()
@@ -194,6 +275,15 @@ fn hint<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> String 
         none if none.is_empty() => "; there are none".to_owned(),
         listed => format!("{near}; there are {listed}"),
     }
+}
+
+/// `errors` of the instance `name` of a `kind` other than processors, with their whole path.
+fn at(kind: Kind, name: &str, errors: Vec<FieldError>) -> Vec<FieldError> {
+    let at = format!("/{kind}s{}", pointer(name));
+    let errors = errors.into_iter();
+    errors
+        .map(|error| FieldError::new(format!("{at}{}", error.path), error.message))
+        .collect()
 }
 
 /// The path of an instance.

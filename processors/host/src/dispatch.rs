@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
-use veracity_processor::{Delivery, DeliveryStatus, Report};
+use veracity_processor::{Delivery, DeliveryStatus, EventRun, Report, Stage, Upcoming};
 
 use crate::attempt::{self, Job, Unheld};
 use crate::filter::{View, view};
+use crate::ground::Ground;
 use crate::hand::{elsewhere, lease};
 use crate::host::Delivered;
 use crate::instance::Instance;
+use crate::isolation::Task;
 use crate::keep::Keep;
+use crate::letters::Letters;
 use crate::settings::On;
-use crate::stop::Stop;
 use crate::store::{Claimed, Filter, NewDelivery, Settlement, Spool, Time};
 use crate::waves::Work;
 
@@ -40,8 +42,11 @@ pub struct Dispatch {
     pub suite: String,
     pub origin: String,
     pub waves: Arc<Vec<Vec<Arc<Instance>>>>,
+    pub ground: Arc<Ground>,
     pub keep: Arc<Keep>,
-    pub stop: Stop,
+    /// The run of the report that is delivered, or the one under way.
+    pub run: Arc<EventRun>,
+    pub letters: Arc<Letters>,
     pub spool: Option<Spool>,
 }
 
@@ -60,10 +65,20 @@ impl Dispatch {
                     (Some(reason.to_owned()), instance.settings.required);
                 delivery
             };
+            let Some(stage) = stage_of(instance, report) else {
+                continue;
+            };
             if let Some(reason) = instance.disabled() {
                 skipped.insert(name, skip(DeliveryStatus::Disabled, reason));
                 continue;
             }
+            let stage = match stage {
+                Ok(stage) => stage,
+                Err(reason) => {
+                    skipped.insert(name, skip(DeliveryStatus::Skipped, &reason));
+                    continue;
+                }
+            };
             match view(
                 report,
                 previous.as_ref(),
@@ -75,7 +90,9 @@ impl Dispatch {
                 }
                 View::Given(view) => {
                     let job = Job {
-                        report: Arc::new(*view),
+                        task: Task::Report(Arc::new(*view)),
+                        stage,
+                        run: Arc::clone(&self.run),
                         idempotency_key: idempotency_key(report.run.id, name),
                         attempts: 0,
                         insist: true,
@@ -117,6 +134,7 @@ impl Dispatch {
             .map(|(name, skip)| (name.to_owned(), skip))
             .collect();
         self.waves(work, skipped, &mut delivered);
+        self.deliver_letters(Some(report), &mut delivered);
         if unstored {
             self.keep_rest_in_spool(report, &mut delivered);
         }
@@ -140,12 +158,13 @@ impl Dispatch {
             self.take_up(claim, &mut work, &mut delivered);
         }
         self.waves(work, BTreeMap::new(), &mut delivered);
+        self.deliver_letters(None, &mut delivered);
         delivered.warnings.extend(self.keep.complaints());
         delivered
     }
 
     /// Carries `report` to `instance`, without storing it.
-    pub fn replay(&self, instance: &Instance, report: &Report) -> Delivery {
+    pub fn replay(&self, instance: &Arc<Instance>, report: &Report) -> Delivery {
         let mut settings = instance.settings.clone();
         settings.on = On::Always;
         let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Skipped);
@@ -161,13 +180,15 @@ impl Dispatch {
             }
             View::Given(view) => {
                 let job = Job {
-                    report: Arc::new(*view),
+                    task: Task::Report(Arc::new(*view)),
+                    stage: Stage::AfterRun,
+                    run: self.ground.run_of(report),
                     idempotency_key: idempotency_key(report.run.id, &instance.name),
                     attempts: 0,
                     insist: true,
                     kept: false,
                 };
-                attempt::deliver(instance, &job, &self.keep, &self.stop, &Unheld).delivery
+                attempt::deliver(instance, &job, &self.ground, &Unheld).delivery
             }
         }
     }
@@ -293,17 +314,42 @@ impl Dispatch {
     fn claim(&self, idempotency_keys: Vec<String>, delivered: &mut Delivered) -> Vec<Claimed> {
         let instances = self.waves.iter().flatten();
         let able: Vec<&Arc<Instance>> = instances.filter(|one| one.disabled().is_none()).collect();
-        if able.is_empty() {
-            return Vec::new();
-        }
         let lease = able.iter().map(|instance| lease(instance)).max();
-        let lease = lease.unwrap_or_default().min(LONGEST_CLAIM);
         let filter = Filter {
             idempotency_keys,
             suite: Some(self.suite.clone()),
             processors: able.iter().map(|instance| instance.name.clone()).collect(),
             limit: MOST_EARLIER * able.len(),
         };
+        self.claim_with(filter, lease.unwrap_or_default(), delivered)
+    }
+
+    /// Claims what is due for `reader` under one of `names`.
+    pub(crate) fn claim_of(
+        &self,
+        reader: &Instance,
+        names: Vec<String>,
+        delivered: &mut Delivered,
+    ) -> Vec<Claimed> {
+        let filter = Filter {
+            idempotency_keys: Vec::new(),
+            suite: Some(self.suite.clone()),
+            processors: names,
+            limit: MOST_EARLIER,
+        };
+        self.claim_with(filter, lease(reader), delivered)
+    }
+
+    fn claim_with(
+        &self,
+        filter: Filter,
+        lease: Duration,
+        delivered: &mut Delivered,
+    ) -> Vec<Claimed> {
+        if filter.processors.is_empty() {
+            return Vec::new();
+        }
+        let lease = lease.min(LONGEST_CLAIM);
         let owner = Uuid::now_v7().to_string();
         match self
             .keep
@@ -345,6 +391,8 @@ impl Dispatch {
         // Whether it is to be delivered was decided in its own run.
         let mut settings = instance.settings.clone();
         settings.on = On::Always;
+        let stage = stage_of(instance, &report).and_then(Result::ok);
+        let run = self.ground.run_of(&report);
         let report = match view(&report, None, &settings, &instance.capabilities) {
             View::Given(report) => *report,
             View::Nothing(reason) => {
@@ -357,7 +405,9 @@ impl Dispatch {
             }
         };
         let job = Job {
-            report: Arc::new(report),
+            task: Task::Report(Arc::new(report)),
+            stage: stage.unwrap_or(Stage::AfterRun),
+            run,
             idempotency_key: claim.idempotency_key.clone(),
             attempts: claim.attempts,
             insist: false,
@@ -375,6 +425,36 @@ impl Dispatch {
             .with(|store, now| store.settle(claim, settlement, attempts, now));
         matches!(settled, Some(Ok(true)))
     }
+}
+
+/// The stage at which `instance` gets `report`, or why it does not get it; `None` if it gets
+/// no reports at all.
+fn stage_of(instance: &Instance, report: &Report) -> Option<Result<Stage, String>> {
+    let after = instance.serves(Stage::AfterRun);
+    let on_error = instance.serves(Stage::OnError);
+    if !after && !on_error {
+        return None;
+    }
+    let unmet = instance
+        .conditions
+        .unmet(&Upcoming::of(report), Some(report.verdict));
+    Some(match unmet {
+        Some(reason) => Err(reason),
+        None if on_error && has_error(report) => Ok(Stage::OnError),
+        None if after => Ok(Stage::AfterRun),
+        None => Err("the run had no error".to_owned()),
+    })
+}
+
+/// Whether the run did not reach its end, or something could not be evaluated.
+fn has_error(report: &Report) -> bool {
+    let ended_early = report.run.interrupted.is_some() && report.run.gate.is_none();
+    ended_early
+        || report.summary.error > 0
+        || report
+            .datasets
+            .iter()
+            .any(|dataset| dataset.error.is_some())
 }
 
 /// The same for every delivery of one run to one instance, on whatever machine.

@@ -1,14 +1,12 @@
 //! A configuration held against its schema: everything that is wrong, by field.
 
-use std::sync::LazyLock;
-
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use veracity_processor::FieldError;
 
 use crate::names::{did_you_mean, listed};
-use crate::settings::Settings;
+use crate::shared::Shared;
 
 /// What is wrong with `config`, by `schema`; sorted by field. Values are not repeated in
 /// messages, except where a name has to be one of several.
@@ -24,13 +22,9 @@ pub fn check(schema: &Value, config: &Value, others: &[&str]) -> Vec<FieldError>
     }
 }
 
-/// What is wrong with the settings that every processor has.
-pub fn check_common(config: &Value) -> Vec<FieldError> {
-    static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
-        let built = jsonschema::options().build(Settings::schema());
-        built.expect("the schema that is made from a type of ours is one")
-    });
-    errors(&VALIDATOR, Settings::schema(), config, &[])
+/// What is wrong with the settings that all plugins of a kind share.
+pub fn check_shared<S: Shared>(config: &Value) -> Vec<FieldError> {
+    errors(S::validator(), S::schema(), config, &[])
 }
 
 fn errors(
@@ -220,7 +214,7 @@ mod tests {
     fn enums_with_described_variants_name_them() {
         let config = json!({"on": "failur", "severities": ["P9"], "isolation": 3});
         assert_eq!(
-            told(Settings::schema(), config),
+            told(crate::Settings::schema(), config),
             [
                 "isolation: expected one of `process`, `thread`, found a number",
                 "on: expected one of `always`, `change`, `failure`, found `failur`, did you mean `failure`?",

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use veracity_processor::event::glob;
 use veracity_processor::{AssertionResult, Capability, Report, Status};
 
 use crate::settings::{On, Settings};
@@ -68,9 +69,9 @@ pub fn view(
     View::Given(Box::new(given))
 }
 
-/// A run in which nothing was evaluated is a failure of its own.
+/// A run in which nothing was evaluated is a failure of its own, unless it was not to be.
 fn nothing_at_all(report: &Report) -> bool {
-    report.summary.passed + report.summary.failed == 0
+    report.summary.passed + report.summary.failed == 0 && report.run.gate.is_none()
 }
 
 fn asks_for(settings: &Settings, result: &AssertionResult) -> bool {
@@ -81,6 +82,11 @@ fn asks_for(settings: &Settings, result: &AssertionResult) -> bool {
         && any(&settings.statuses, &[result.status])
         && any(&settings.tags, &result.tags)
         && any(&settings.checks, std::slice::from_ref(&result.check))
+        && (settings.datasets.is_empty()
+            || settings
+                .datasets
+                .iter()
+                .any(|pattern| glob(pattern, &result.dataset)))
 }
 
 /// The status of each assertion; per group where it was evaluated per group.
@@ -105,6 +111,7 @@ mod tests {
     use veracity_processor::{Verdict, sample_report};
 
     use super::*;
+    use crate::shared::Shared;
 
     fn settings(value: Value) -> Settings {
         let Value::Object(fields) = value else {

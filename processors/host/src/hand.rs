@@ -8,9 +8,11 @@ use veracity_processor::{Delivery, DeliveryStatus};
 
 use crate::attempt::{self, ELSEWHERE, Ended, Hold, Job, Next, Unheld};
 use crate::dispatch::Resumed;
+use crate::ground::Ground;
 use crate::instance::Instance;
+use crate::isolation::Task;
 use crate::keep::Keep;
-use crate::stop::Stop;
+use crate::letters::Letters;
 use crate::store::{Claimed, Settlement, Time};
 use crate::waves::{Done, Work};
 
@@ -34,8 +36,9 @@ pub fn elsewhere(instance: &str, job: &Job) -> Delivery {
 /// What a thread needs to do the work of one instance.
 pub struct Hand {
     pub instance: Arc<Instance>,
-    pub keep: Arc<Keep>,
-    pub stop: Stop,
+    pub ground: Arc<Ground>,
+    /// What is stored when a delivery is given up.
+    pub letters: Arc<Letters>,
 }
 
 impl Hand {
@@ -43,7 +46,7 @@ impl Hand {
     pub fn does(&self, work: Work) -> Done {
         let mut done = Done::default();
         for (job, claim) in work.earlier {
-            let run = job.report.run.id;
+            let run = job.run.id;
             let ended = self.deliver(&job, Some(&claim), &mut done);
             let delivery = ended.delivery;
             done.earlier.push((Resumed { run, delivery }, ended.stop));
@@ -56,14 +59,15 @@ impl Hand {
 
     fn deliver(&self, job: &Job, claim: Option<&Claimed>, done: &mut Done) -> Ended {
         let Some(claim) = claim else {
-            return attempt::deliver(&self.instance, job, &self.keep, &self.stop, &Unheld);
+            return attempt::deliver(&self.instance, job, &self.ground, &Unheld);
         };
+        let keep = self.ground.keep();
         let held = Held {
             claim,
-            keep: &self.keep,
+            keep: &keep,
             until: Cell::new(claim.leased_until),
         };
-        let ended = attempt::deliver(&self.instance, job, &self.keep, &self.stop, &held);
+        let ended = attempt::deliver(&self.instance, job, &self.ground, &held);
         let Ended { delivery, next, .. } = &ended;
         if delivery.note.as_deref() == Some(ELSEWHERE) {
             return ended;
@@ -81,10 +85,13 @@ impl Hand {
             },
             Next::GiveUp => Settlement::Dead { error },
         };
+        if let (Settlement::Dead { .. }, Task::Report(report)) = (&settlement, &job.task) {
+            // Before it is settled: rather a letter about what is tried once more than none.
+            done.complaints
+                .extend(self.letters.store(&keep, report, &self.instance.name));
+        }
         let attempts = delivery.attempts;
-        let settled = self
-            .keep
-            .with(|store, now| store.settle(claim, settlement, attempts, now));
+        let settled = keep.with(|store, now| store.settle(claim, settlement, attempts, now));
         let name = &self.instance.name;
         let complaint = match settled {
             Some(Ok(false)) => "its lease ran out; another process delivers it again".to_owned(),

@@ -4,14 +4,18 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use veracity_processor::{ConfigError, Delivery, FieldError, Health, Report};
+use veracity_processor::{ActionRecord, ConfigError, Delivery, FieldError, Health, Report};
 
+use crate::actions::{Actions, LogLine, Recorded};
 use crate::attempt::clean;
-use crate::configuration::{Configuration, Prepared};
+use crate::configuration::Configuration;
 use crate::dispatch::{Dispatch, Resumed};
+use crate::ground::{Ground, Sink};
+use crate::hooks::HookRecord;
 use crate::instance::Instance;
 use crate::isolation::{Fault, Snapshot};
 use crate::keep::Keep;
+use crate::letters::Letters;
 use crate::registry::Broken;
 use crate::stop::Stop;
 use crate::store::{Spool, Store};
@@ -23,6 +27,8 @@ pub const LIFECYCLE_LIMIT: Duration = Duration::from_secs(30);
 pub const HEALTH_LIMIT: Duration = Duration::from_secs(5);
 /// How long threads that were told to end may take for it.
 const ENDING: Duration = Duration::from_secs(1);
+/// The longest that a run waits for what plugins asked for.
+const ACTIONS_LIMIT: Duration = Duration::from_secs(120);
 
 /// The processors of a suite.
 ///
@@ -35,10 +41,9 @@ pub struct Host {
     configuration: Configuration,
     waves: Arc<Vec<Vec<Arc<Instance>>>>,
     broken: Vec<Broken>,
-    keep: Arc<Keep>,
+    pub(crate) ground: Arc<Ground>,
     /// Why the store cannot be used, if there should be one.
     store_error: Option<String>,
-    stop: Stop,
     /// Ends when all have been started, or could not be.
     starting: Mutex<Option<Receiver<()>>>,
     /// What the process was like before the first report was carried.
@@ -52,6 +57,12 @@ pub struct Delivered {
     pub deliveries: Vec<Delivery>,
     /// What became of reports of earlier runs that were still to be delivered.
     pub resumed: Vec<Resumed>,
+    /// What became of the events for each hook.
+    pub hooks: Vec<HookRecord>,
+    /// What hooks and processors before the run asked for, by who asked.
+    pub actions: Vec<(String, ActionRecord)>,
+    /// Lines that plugins asked to be logged.
+    pub lines: Vec<LogLine>,
     /// What else is worth knowing.
     pub warnings: Vec<String>,
     /// Whether the store, which should be there, could not be used.
@@ -89,16 +100,25 @@ impl Host {
         let wrong =
             |error: crate::PluginError| ConfigError(vec![FieldError::new("", error.to_string())]);
         let registry = configuration.registry().map_err(wrong)?;
-        let Prepared { waves, broken } = configuration.prepare(&registry)?;
-        let waves = waves.into_iter();
+        let prepared = configuration.prepare(&registry)?;
+        let waves = prepared.waves.into_iter();
         let waves = waves.map(|wave| wave.into_iter().map(Arc::new).collect());
+        let waves: Vec<Vec<Arc<Instance>>> = waves.collect();
+        let actions = Actions {
+            channels: prepared.channels,
+            registry: Arc::new(registry),
+            webhooks: configuration.webhooks.clone(),
+            base: configuration.base.clone(),
+            ..Actions::default()
+        };
+        let ground = Ground::new(&configuration.suite, prepared.hooks, actions);
+        ground.set_processors(waves.iter().flatten().cloned().collect());
         Ok(Self {
             configuration,
-            waves: Arc::new(waves.collect()),
-            broken,
-            keep: Arc::new(Keep::in_memory()),
+            waves: Arc::new(waves),
+            broken: prepared.broken,
+            ground: Arc::new(ground),
             store_error: None,
-            stop: Stop::default(),
             starting: Mutex::default(),
             before: OnceLock::new(),
         })
@@ -113,7 +133,7 @@ impl Host {
         let base = self.configuration.base.clone();
         match Keep::open(|| async move { Store::open(url.expose(), &base).await }) {
             Ok(keep) => {
-                self.keep = Arc::new(keep);
+                self.ground.set_keep(keep);
                 self.disable_by_store();
             }
             Err(error) => self.store_error = Some(error.to_string()),
@@ -121,9 +141,11 @@ impl Host {
     }
 
     fn disable_by_store(&mut self) {
-        match self.keep.with(|store, _| store.disabled()) {
+        match self.ground.keep().with(|store, _| store.disabled()) {
             Some(Ok(names)) => {
-                for instance in self.instances() {
+                let hooks = self.ground.hooks().iter().map(|hook| &hook.instance);
+                let others = hooks.chain(self.ground.actions.channels.values());
+                for instance in self.instances().chain(others) {
                     let names = names.iter();
                     for name in
                         names.filter(|name| [&instance.name, &instance.plugin].contains(name))
@@ -155,21 +177,41 @@ impl Host {
             wave.cloned().collect()
         });
         self.waves = Arc::new(waves.collect());
+        self.ground
+            .set_processors(self.instances().cloned().collect());
     }
 
-    /// Whether there are no processors and no store, so that there is nothing to be done.
+    /// Whether there are no processors, no hooks and no store, so that there is nothing to
+    /// be done.
     pub fn is_idle(&self) -> bool {
-        self.instances().next().is_none() && self.configuration.store.is_none()
+        self.instances().next().is_none()
+            && self.ground.hooks().is_empty()
+            && self.configuration.store.is_none()
+    }
+
+    /// The hooks, in the order they get events.
+    pub fn hooks(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.ground.hooks().iter().map(|hook| &hook.instance)
+    }
+
+    /// The channels, by name.
+    pub fn channels(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.ground.actions.channels.values()
+    }
+
+    /// Where events of the run go, for the engine.
+    pub fn sink(&self) -> Sink {
+        Sink(Arc::clone(&self.ground))
     }
 
     /// What can be used to ask it to come to an end.
     pub fn stop(&self) -> Stop {
-        self.stop.clone()
+        self.ground.stop.clone()
     }
 
     /// What it remembers.
-    pub fn keep(&self) -> &Keep {
-        &self.keep
+    pub fn keep(&self) -> Arc<Keep> {
+        self.ground.keep()
     }
 
     /// The instances, in the order they get reports.
@@ -187,18 +229,20 @@ impl Host {
         &self.broken
     }
 
-    /// Starts the processors, wave by wave, without waiting for them. One that cannot be
-    /// started is tried again when it gets a report.
+    /// Starts hooks and processors, wave by wave, without waiting for them. A processor that
+    /// cannot be started is tried again when it gets a report.
     pub fn start(&self) {
-        let (waves, stop) = (Arc::clone(&self.waves), self.stop.clone());
+        self.ground.start_hooks();
+        let (waves, ground) = (Arc::clone(&self.waves), Arc::clone(&self.ground));
         let (started, starting) = mpsc::channel();
         let start = move || {
             let _started: mpsc::Sender<()> = started;
             for wave in waves.iter() {
                 each(wave, |instance| {
-                    if instance.disabled().is_none() && stop.remaining().is_none() {
+                    if instance.disabled().is_none() && ground.stop.remaining().is_none() {
                         // What went wrong is told when a report is to be delivered.
-                        let _ = instance.start(stop.cut(instance.lifecycle_limit()));
+                        let limit = ground.stop.cut(instance.lifecycle_limit());
+                        let _ = ground.start(instance, limit);
                     }
                 });
             }
@@ -219,7 +263,12 @@ impl Host {
         // Short, so that being asked to end is noticed; what still starts then is left.
         let moment = Duration::from_millis(50);
         while starting.recv_timeout(moment) == Err(RecvTimeoutError::Timeout) {
-            if self.stop.remaining().is_some_and(|left| left.is_zero()) {
+            if self
+                .ground
+                .stop
+                .remaining()
+                .is_some_and(|left| left.is_zero())
+            {
                 return;
             }
         }
@@ -236,7 +285,9 @@ impl Host {
             let names = self.instances().map(|instance| &*instance.name);
             Snapshot::take().without_threads_of(names)
         });
-        let mut delivered = self.dispatch().deliver(report, self.store_error.as_deref());
+        let dispatch = self.dispatch(Some(report));
+        let mut delivered = dispatch.deliver(report, self.store_error.as_deref());
+        self.settle(&mut delivered);
         // What comes after the processors must find its files.
         before.restore_folder();
         for broken in &self.broken {
@@ -255,22 +306,70 @@ impl Host {
         self.wait_for_start();
         let mut instances = self.instances();
         let instance = instances.next().filter(|_| instances.next().is_none())?;
-        Some(self.dispatch().replay(instance, report))
+        let mut delivered = Delivered::default();
+        let delivery = self.dispatch(Some(report)).replay(instance, report);
+        delivered.deliveries.push(delivery);
+        self.settle(&mut delivered);
+        delivered.deliveries.pop()
     }
 
     /// Delivers what is left of earlier runs of the suite, if it is due.
     pub fn resume(&self) -> Delivered {
         self.wait_for_start();
-        self.dispatch().resume(self.store_error.as_deref())
+        let mut delivered = self.dispatch(None).resume(self.store_error.as_deref());
+        self.settle(&mut delivered);
+        delivered
     }
 
-    fn dispatch(&self) -> Dispatch {
+    /// Has the hooks handle what happened and waits for what plugins asked for; what became
+    /// of that goes to `delivered`.
+    fn settle(&self, delivered: &mut Delivered) {
+        self.ground.flush();
+        self.ground.finish_actions(ACTIONS_LIMIT);
+        for Recorded { origin, record } in self.ground.actions.desk.records() {
+            if let Some(error) = &record.error {
+                let target = record.target.as_deref();
+                let target = target.map(|target| format!(" to `{target}`"));
+                delivered.warnings.push(format!(
+                    "`{}` asked for an action, {}{}, which failed: {error}",
+                    origin.name,
+                    record.kind,
+                    target.unwrap_or_default()
+                ));
+            }
+            let earlier = delivered.resumed.iter_mut().map(|one| &mut one.delivery);
+            let mut deliveries = delivered.deliveries.iter_mut().chain(earlier);
+            let of_delivery = deliveries.find(|delivery| {
+                origin.idempotency_key.is_some()
+                    && delivery.idempotency_key == origin.idempotency_key
+            });
+            match of_delivery {
+                Some(delivery) => delivery.actions.push(record),
+                None => delivered.actions.push((origin.name, record)),
+            }
+        }
+        delivered.lines.extend(self.ground.actions.desk.lines());
+        delivered.hooks = self.ground.hook_records();
+        let warnings = delivered.hooks.iter().filter_map(HookRecord::warning);
+        let warnings: Vec<String> = warnings.collect();
+        delivered.warnings.extend(warnings);
+    }
+
+    fn dispatch(&self, report: Option<&Report>) -> Dispatch {
         Dispatch {
             suite: self.configuration.suite.clone(),
             origin: self.configuration.origin.clone(),
             waves: Arc::clone(&self.waves),
-            keep: Arc::clone(&self.keep),
-            stop: self.stop.clone(),
+            ground: Arc::clone(&self.ground),
+            keep: self.ground.keep(),
+            run: match report {
+                Some(report) => self.ground.run_of(report),
+                None => self.ground.run(),
+            },
+            letters: Arc::new(Letters::new(
+                &self.configuration.origin,
+                self.instances().cloned(),
+            )),
             spool: self
                 .configuration
                 .store
@@ -303,14 +402,15 @@ impl Host {
         })
     }
 
-    /// Ends the processors, the last ones first, and closes the store. Returns what did not
-    /// end well.
+    /// Ends the processors, the last ones first, then channels and hooks, and closes the
+    /// store. Returns what did not end well.
     pub fn shutdown(&self) -> Vec<String> {
         self.wait_for_start();
         let mut warnings = Vec::new();
         for wave in self.waves.iter().rev() {
             let ended = each(wave, |instance| {
-                let ended = instance.end(self.stop.cut(instance.lifecycle_limit()));
+                let limit = self.ground.stop.cut(instance.lifecycle_limit());
+                let ended = self.ground.end(instance, limit);
                 ended.err().map(|fault: Fault| {
                     let fault = clean(instance, &fault.to_string());
                     format!("processor `{}` did not end well: {fault}", instance.name)
@@ -318,8 +418,21 @@ impl Host {
             });
             warnings.extend(ended.into_iter().flatten());
         }
-        warnings.extend(self.keep.complaints());
-        self.keep.close();
+        self.ground.flush();
+        self.ground.actions.desk.close();
+        for channel in self.ground.actions.channels.values() {
+            if let Err(fault) = channel.end(self.ground.stop.cut(channel.lifecycle_limit())) {
+                let fault = clean(channel, &fault.to_string());
+                warnings.push(format!(
+                    "channel `{}` did not end well: {fault}",
+                    channel.name
+                ));
+            }
+        }
+        warnings.extend(self.ground.end_hooks());
+        let keep = self.ground.keep();
+        warnings.extend(keep.complaints());
+        keep.close();
         let left = |change| format!("a processor left something behind: {change}");
         warnings.extend(self.left_behind().into_iter().map(left));
         warnings
@@ -344,8 +457,21 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    /// The threads that feed the hooks end, also when it was not shut down.
+    fn drop(&mut self) {
+        for hook in self.ground.hooks() {
+            hook.queue.close();
+        }
+        self.ground.actions.desk.close();
+    }
+}
+
 /// What `work` gives for each of `instances`, each on a thread of its own.
-fn each<T: Send>(instances: &[Arc<Instance>], work: impl Fn(&Instance) -> T + Sync) -> Vec<T> {
+pub(crate) fn each<T: Send>(
+    instances: &[Arc<Instance>],
+    work: impl Fn(&Arc<Instance>) -> T + Sync,
+) -> Vec<T> {
     if let [one] = instances {
         return vec![work(one)];
     }

@@ -1,12 +1,13 @@
-//! A configured processor.
+//! A configured plugin.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use veracity_processor::{
-    Capability, ConfigError, FieldError, Health, Kind, Plugin, PluginInfo, Report,
+    Capability, Conditions, ConfigError, FieldError, Health, Kind, Plugin, PluginInfo, Stage,
+    Subscription,
 };
 
 use crate::attempt::clean;
@@ -14,11 +15,15 @@ use crate::error::PluginError;
 use crate::fields;
 use crate::host::LIFECYCLE_LIMIT;
 use crate::isolation::exclusive::Exclusive;
-use crate::isolation::{Attempt, Call, Child, Fault, Isolated, Program, Thread, once, worker};
+use crate::isolation::{
+    Attempt, Built, Call, Child, Fault, Isolated, Program, Task, Thread, once, worker,
+};
+use crate::names::listed;
 use crate::paths;
 use crate::redact::{Redactor, secrets_in};
 use crate::registry::{Entry, Registry, Source};
 use crate::settings::{Isolation, Settings};
+use crate::shared::Shared;
 
 /// The longest that a processor may take to be built.
 const BUILD_LIMIT: Duration = Duration::from_secs(10);
@@ -33,8 +38,10 @@ const LIMITS_MEMORY: bool = cfg!(any(
     target_vendor = "apple"
 ));
 
-/// A configured processor.
+/// A configured plugin.
 pub struct Instance {
+    /// What it is.
+    pub kind: Kind,
     /// The name it is configured under.
     pub name: String,
     /// The name of its plugin.
@@ -45,6 +52,12 @@ pub struct Instance {
     pub depends_on: Vec<String>,
     /// What its plugin needs beyond the ordinary.
     pub capabilities: Vec<Capability>,
+    /// The stages at which it is called.
+    pub stages: Vec<Stage>,
+    /// Under which conditions it is called.
+    pub conditions: Conditions,
+    /// For a hook: which events its plugin asks for.
+    pub subscription: Subscription,
     /// Its own configuration, defaults filled in.
     pub config: Value,
     /// Strikes its secrets out.
@@ -72,6 +85,15 @@ impl std::fmt::Debug for Instance {
     }
 }
 
+/// How far a startup is.
+#[derive(Debug)]
+pub enum Starting<'f> {
+    /// It begins.
+    Begun,
+    /// It failed.
+    Failed(&'f Fault),
+}
+
 /// What an instance is made of.
 #[derive(Debug)]
 pub struct Given<'g> {
@@ -86,13 +108,27 @@ pub struct Given<'g> {
 }
 
 impl Instance {
-    /// The instance of `given`. A plugin that is there but cannot be used makes an instance
+    /// The processor of `given`. A plugin that is there but cannot be used makes an instance
     /// that fails when it is called.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with the configuration; paths are within it.
     pub fn new(registry: &Registry, given: Given<'_>) -> Result<Self, Vec<FieldError>> {
+        let (instance, _) = Self::of_kind::<Settings>(registry, Kind::Processor, given)?;
+        Ok(instance)
+    }
+
+    /// The plugin of `kind` of `given`, and the settings that all of its kind share.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::new`].
+    pub fn of_kind<S: Shared>(
+        registry: &Registry,
+        kind: Kind,
+        given: Given<'_>,
+    ) -> Result<(Self, S), Vec<FieldError>> {
         let Given {
             name,
             config,
@@ -104,15 +140,22 @@ impl Instance {
             Value::Null => Map::new(),
             _ => return Err(vec![FieldError::new("", "expected a mapping of settings")]),
         };
-        let (common, own) = Settings::split(config);
-        let mut errors = fields::check_common(&Value::Object(common.clone()));
-        let settings = match Settings::read(&common) {
-            Ok(settings) => settings,
+        let (common, own) = S::split(config);
+        let mut errors = fields::check_shared::<S>(&Value::Object(common.clone()));
+        let shared = S::read(&common);
+        let settings = match &shared {
+            Ok(shared) => shared.settings(),
             Err(wrong) => {
                 // What the schema says about a field says it better.
                 let news =
                     |error: &FieldError| !errors.iter().any(|e| e.path.starts_with(&error.path));
-                errors.extend(wrong.into_iter().filter(news).collect::<Vec<_>>());
+                errors.extend(
+                    wrong
+                        .iter()
+                        .filter(|e| news(e))
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                );
                 // Which plugin it is matters for what else is wrong.
                 Settings {
                     plugin: common.get("use").and_then(Value::as_str).map(str::to_owned),
@@ -126,12 +169,17 @@ impl Instance {
         } else {
             ""
         };
+        let shared = shared.unwrap_or_default();
         let mut instance = Self {
+            kind,
             name: name.to_owned(),
             plugin,
             depends_on: Vec::new(),
             settings,
             capabilities: Vec::new(),
+            stages: Vec::new(),
+            conditions: Conditions::default(),
+            subscription: Subscription::default(),
             config: Value::Null,
             redactor: Redactor::new(secrets.iter().cloned()),
             disabled: OnceLock::new(),
@@ -141,12 +189,10 @@ impl Instance {
         if !instance.settings.enabled {
             instance.disable("`enabled` is false");
         }
-        let found = registry
-            .get(Kind::Processor, &instance.plugin)
-            .and_then(|entry| {
-                let info = entry.info()?.clone();
-                Ok((entry, info))
-            });
+        let found = registry.get(kind, &instance.plugin).and_then(|entry| {
+            let info = entry.info()?.clone();
+            Ok((entry, info))
+        });
         let (entry, info) = match found {
             Ok(found) => found,
             Err(error @ PluginError::NotFound { .. }) => {
@@ -156,15 +202,17 @@ impl Instance {
             Err(_) if !errors.is_empty() => return Err(errors),
             Err(error) => {
                 instance.guarded = Err(error.to_string());
-                return Ok(instance);
+                return Ok((instance, shared));
             }
         };
         if !entry.is_enabled() {
-            instance.disable(format!("processor `{}` is disabled", instance.plugin));
+            instance.disable(format!("{kind} `{}` is disabled", instance.plugin));
         }
         instance.capabilities = info.capabilities.clone();
         instance.depends_on = info.depends_on.clone();
-        let common: Vec<&str> = Settings::names().collect();
+        errors.extend(instance.serve(&info));
+        instance.subscription = info.subscription.clone();
+        let common = S::names();
         let mut config = filled(own, &info.default_config);
         errors.extend(fields::check(&info.config_schema, &config, &common));
         errors.extend(unenforceable(&instance.settings, &entry.source));
@@ -177,7 +225,53 @@ impl Instance {
         instance.redactor = Redactor::new(secrets);
         instance.config = config;
         instance.guarded = instance.guard(&entry, &info)?;
-        Ok(instance)
+        Ok((instance, shared))
+    }
+
+    /// Takes the stages and conditions of its plugin, narrowed by the settings; an error
+    /// for each stage that its plugin cannot serve.
+    fn serve(&mut self, info: &PluginInfo) -> Vec<FieldError> {
+        let asked = &self.settings.stages;
+        self.stages = match asked.is_empty() {
+            true => {
+                // Who may end a run is asked whether it may begin.
+                let first = info.stages.first().copied();
+                let gate = info
+                    .stages
+                    .iter()
+                    .copied()
+                    .find(|stage| *stage == Stage::BeforeRun);
+                let mut stages: Vec<Stage> = first.into_iter().chain(gate).collect();
+                stages.dedup();
+                stages
+            }
+            false => asked.clone(),
+        };
+        self.conditions = info.conditions.clone();
+        if !self.settings.suites.is_empty() {
+            self.conditions.suites.clone_from(&self.settings.suites);
+        }
+        if !self.settings.verdicts.is_empty() {
+            self.conditions.verdicts.clone_from(&self.settings.verdicts);
+        }
+        let stages = asked.iter().enumerate();
+        let unserved = stages.filter(|(_, stage)| !info.stages.contains(stage));
+        let served: Vec<String> = info.stages.iter().map(ToString::to_string).collect();
+        unserved
+            .map(|(index, stage)| {
+                let message = format!(
+                    "`{}` does not serve `{stage}`; it serves {}",
+                    self.plugin,
+                    listed(served.iter().map(String::as_str))
+                );
+                FieldError::new(format!("/stages/{index}"), message)
+            })
+            .collect()
+    }
+
+    /// Whether it is called at `stage`.
+    pub fn serves(&self, stage: Stage) -> bool {
+        self.stages.contains(&stage)
     }
 
     fn guard(
@@ -198,7 +292,13 @@ impl Instance {
             }
             Source::Linked(_) if self.settings.isolation == Isolation::Process => {
                 let limit = limit.unwrap_or(WORKER_MEMORY);
-                let worker = worker::worker(&self.name, &self.plugin, self.config.clone(), limit);
+                let worker = worker::worker(
+                    &self.name,
+                    self.kind,
+                    &self.plugin,
+                    self.config.clone(),
+                    limit,
+                );
                 Ok(worker.map(|child| Box::new(child) as Box<dyn Isolated>))
             }
             Source::Linked(plugin) => {
@@ -209,7 +309,7 @@ impl Instance {
                     Err(fault) => return Ok(Err(format!("it cannot be built: {fault}"))),
                 }
                 let config = self.config.clone();
-                let thread = Thread::new(&self.name, move || plugin.build_processor(config));
+                let thread = Thread::new(&self.name, move || Built::of(plugin, config));
                 Ok(Ok(Box::new(thread)))
             }
         }
@@ -254,6 +354,19 @@ impl Instance {
     ///
     /// Why it cannot be started; the next call tries again.
     pub fn start(&self, limit: Duration) -> Result<(), Fault> {
+        self.start_watched(limit, |_| {})
+    }
+
+    /// Starts it, if it is not started yet, and then tells `watch` about it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Instance::start`].
+    pub fn start_watched(
+        &self,
+        limit: Duration,
+        watch: impl Fn(Starting<'_>),
+    ) -> Result<(), Fault> {
         let begun = Instant::now();
         let Some(mut started) = self.started.take(limit) else {
             let message = format!("it has been starting for more than {limit:?}");
@@ -267,16 +380,26 @@ impl Instance {
             }
             Started::Not => {}
         }
-        self.guarded()?
-            .startup(limit.saturating_sub(begun.elapsed()))?;
-        *started = Started::Yes;
-        Ok(())
+        watch(Starting::Begun);
+        let left = limit.saturating_sub(begun.elapsed());
+        let ended = self.guarded().and_then(|guarded| guarded.startup(left));
+        match &ended {
+            Ok(()) => *started = Started::Yes,
+            Err(fault) => watch(Starting::Failed(fault)),
+        }
+        ended
     }
 
-    /// Hands it a report.
-    pub fn process(&self, report: Arc<Report>, call: Call, limit: Duration) -> Attempt {
+    /// Whether it is started, as far as nobody starts it right now.
+    pub fn is_started(&self) -> bool {
+        let started = self.started.take(Duration::ZERO);
+        started.is_some_and(|started| *started == Started::Yes)
+    }
+
+    /// Has it do `task`.
+    pub fn call(&self, task: Task, call: Call, limit: Duration) -> Attempt {
         match self.guarded() {
-            Ok(guarded) => guarded.process(report, call, limit),
+            Ok(guarded) => guarded.call(task, call, limit),
             Err(fault) => Attempt {
                 result: Err(fault),
                 state: None,
@@ -365,6 +488,6 @@ fn filled(own: Map<String, Value>, defaults: &Value) -> Value {
 fn check_build(plugin: &'static Plugin, config: &Value) -> Result<Result<(), ConfigError>, Fault> {
     let config = config.clone();
     once(plugin.name(), BUILD_LIMIT, move || {
-        plugin.build_processor(config).map(drop)
+        Built::of(plugin, config).map(drop)
     })
 }

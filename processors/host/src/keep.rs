@@ -1,6 +1,6 @@
 //! What a host remembers: in its store if there is one, else as long as it lives.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,6 +16,9 @@ use crate::store::{Store, StoreError, Time};
 
 /// The longest that one operation of the store may take.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// What an instance remembers, by name.
+pub type Values = BTreeMap<String, Value>;
 
 /// What a host remembers. Its methods block; they may be called from any thread that is
 /// not inside an asynchronous task.
@@ -139,8 +142,9 @@ impl Keep {
         self.memory().states.get(&key).cloned().unwrap_or_default()
     }
 
-    /// Remembers `values` for `instance` of `suite`. What another process kept meanwhile is
-    /// overwritten: calls to one instance are serialized by the claims on its deliveries.
+    /// Remembers `new` for `instance` of `suite`, which read `base`: a value that it changed
+    /// is kept only if it still is what was read. Returns the names of those that somebody
+    /// else changed meanwhile, and which therefore stay as they are.
     ///
     /// # Errors
     ///
@@ -149,31 +153,35 @@ impl Keep {
         &self,
         suite: &str,
         instance: &str,
-        values: BTreeMap<String, Value>,
-    ) -> Result<(), String> {
-        let bytes = serde_json::to_string(&values).map_or(usize::MAX, |json| json.len());
+        base: &Values,
+        new: Values,
+    ) -> Result<Vec<String>, String> {
+        let bytes = serde_json::to_string(&new).map_or(usize::MAX, |json| json.len());
         if bytes > State::MAX_BYTES {
             let most = State::MAX_BYTES;
             return Err(format!("it is {bytes} bytes of JSON; it may be {most}"));
         }
-        for _ in 0..3 {
+        for _ in 0..20 {
             let saved = self.with(|store, now| {
-                let values = &values;
+                let new = &new;
                 async move {
-                    let (version, _) = store.state(suite, instance).await?;
-                    store
-                        .save_state(suite, instance, version, values, now)
-                        .await
+                    let (version, mut values) = store.state(suite, instance).await?;
+                    let refused = compare_and_set(&mut values, base, new);
+                    let saved = store
+                        .save_state(suite, instance, version, &values, now)
+                        .await?;
+                    Ok(saved.then_some(refused))
                 }
             });
             match saved {
-                Some(Ok(true)) => return Ok(()),
-                Some(Ok(false)) => {}
+                Some(Ok(Some(refused))) => return Ok(refused),
+                Some(Ok(None)) => {}
                 Some(Err(error)) => return Err(error.to_string()),
                 None => {
                     let key = (suite.to_owned(), instance.to_owned());
-                    self.memory().states.insert(key, values);
-                    return Ok(());
+                    let mut memory = self.memory();
+                    let values = memory.states.entry(key).or_default();
+                    return Ok(compare_and_set(values, base, &new));
                 }
             }
         }
@@ -227,6 +235,39 @@ impl Keep {
     }
 }
 
+/// Takes into `values` what is different in `new` from `base`, where `values` still is like
+/// `base`; the names of what is not.
+fn compare_and_set(values: &mut Values, base: &Values, new: &Values) -> Vec<String> {
+    let mut refused = Vec::new();
+    let names: BTreeSet<&String> = base.keys().chain(new.keys()).collect();
+    for name in names {
+        let (read, wanted) = (base.get(name), new.get(name));
+        let present = values.get(name);
+        if read == wanted || present == wanted {
+            continue;
+        }
+        if present != read {
+            refused.push(name.clone());
+            continue;
+        }
+        match wanted {
+            Some(value) => drop(values.insert(name.clone(), value.clone())),
+            None => drop(values.remove(name)),
+        }
+    }
+    refused
+}
+
+/// What people are told of values that were not kept.
+pub fn refusal(names: &[String]) -> String {
+    let names = names.iter().map(|name| format!("`{name}`"));
+    let names: Vec<String> = names.collect();
+    format!(
+        "its state {} was not kept: somebody else changed it meanwhile",
+        names.join(", ")
+    )
+}
+
 /// The same for every instance of one plugin with one configuration, in every suite: what
 /// is left alone is the other side.
 fn breaker_key(instance: &Instance) -> String {
@@ -250,4 +291,66 @@ fn bounded<T>(
             Err(_) => Err(StoreError::retryable(format!("no answer within {LIMIT:?}"))),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn values(pairs: &[(&str, u64)]) -> Values {
+        let pairs = pairs.iter();
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect()
+    }
+
+    #[test]
+    fn a_value_is_kept_if_it_still_is_what_was_read() {
+        type Pairs = &'static [(&'static str, u64)];
+        let cases: [(&str, Pairs, Pairs, Pairs, Pairs, &[&str]); 7] = [
+            ("new", &[], &[], &[("a", 1)], &[("a", 1)], &[]),
+            (
+                "changed",
+                &[("a", 1)],
+                &[("a", 1)],
+                &[("a", 2)],
+                &[("a", 2)],
+                &[],
+            ),
+            ("removed", &[("a", 1)], &[("a", 1)], &[], &[], &[]),
+            (
+                "others'",
+                &[("b", 9)],
+                &[],
+                &[("a", 1)],
+                &[("a", 1), ("b", 9)],
+                &[],
+            ),
+            (
+                "both",
+                &[("a", 3)],
+                &[("a", 1)],
+                &[("a", 2)],
+                &[("a", 3)],
+                &["a"],
+            ),
+            (
+                "both, the same",
+                &[("a", 2)],
+                &[("a", 1)],
+                &[("a", 2)],
+                &[("a", 2)],
+                &[],
+            ),
+            ("gone", &[], &[("a", 1)], &[("a", 2)], &[], &["a"]),
+        ];
+        for (label, present, base, new, expected, refused) in cases {
+            let mut present = values(present);
+            let told = compare_and_set(&mut present, &values(base), &values(new));
+            assert_eq!(present, values(expected), "{label}");
+            assert_eq!(told, refused, "{label}");
+        }
+    }
 }

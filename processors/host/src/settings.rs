@@ -3,11 +3,13 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use jsonschema::Validator;
 use schemars::JsonSchema;
-use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use veracity_processor::{FieldError, Severity, Status};
+use serde_json::Value;
+use veracity_processor::{Severity, Stage, Status, Verdict};
+
+use crate::shared::{Shared, bytes, duration, schema_of, validator_of};
 
 /// The settings that every processor has, beside its own.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -31,6 +33,16 @@ pub struct Settings {
     /// When it gets a report: `always`; on a `failure` among the results it asked for; on
     /// a `change` of them since the suite's last run. Default: always.
     pub on: On,
+    /// The stages of a run at which it is called, of those its plugin can serve
+    /// (`before_run`, `after_run`, `on_error`, `dead_letter`). Default: the plugin's own
+    /// choice.
+    pub stages: Vec<Stage>,
+    /// Only runs of suites with one of these names; `*` stands for any text. Default: all.
+    pub suites: Vec<String>,
+    /// Only runs with one of these verdicts. Default: all.
+    pub verdicts: Vec<Verdict>,
+    /// Only results of these datasets; `*` stands for any text. Default: all.
+    pub datasets: Vec<String>,
     /// Only results of these severities. Default: all.
     pub severities: Vec<Severity>,
     /// Only results with these statuses. Default: all.
@@ -71,6 +83,10 @@ impl Default for Settings {
             after: Vec::new(),
             when: When::Delivered,
             on: On::Always,
+            stages: Vec::new(),
+            suites: Vec::new(),
+            verdicts: Vec::new(),
+            datasets: Vec::new(),
             severities: Vec::new(),
             statuses: Vec::new(),
             tags: Vec::new(),
@@ -123,103 +139,30 @@ pub enum Isolation {
 impl Settings {
     /// Their JSON Schema, without references.
     pub fn schema() -> &'static Value {
-        static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-            let mut settings = SchemaSettings::draft2020_12();
-            settings.inline_subschemas = true;
-            let mut schema = settings
-                .into_generator()
-                .into_root_schema_for::<Settings>()
-                .to_value();
-            // The defaults are in the descriptions, as people write them.
-            for (_, property) in schema["properties"].as_object_mut().into_iter().flatten() {
-                if let Some(property) = property.as_object_mut() {
-                    property.remove("default");
-                }
-            }
-            schema
-        });
+        <Self as Shared>::schema()
+    }
+}
+
+impl Shared for Settings {
+    fn schema() -> &'static Value {
+        static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<Settings>);
         &SCHEMA
     }
 
-    /// Their names.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        let properties = Self::schema()["properties"].as_object();
-        properties
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name.as_str())
+    fn validator() -> &'static Validator {
+        static VALIDATOR: LazyLock<Validator> = LazyLock::new(validator_of::<Settings>);
+        &VALIDATOR
     }
 
-    /// Takes the settings that every processor has out of `config`; the rest is its own.
-    pub fn split(config: Map<String, Value>) -> (Map<String, Value>, Map<String, Value>) {
-        let known = &Self::schema()["properties"];
-        config
-            .into_iter()
-            .partition(|(name, _)| known.get(name).is_some())
+    fn settings(&self) -> Settings {
+        self.clone()
     }
-
-    /// Reads them; `fields` fits the schema.
-    ///
-    /// # Errors
-    ///
-    /// Every time limit and size that cannot be read.
-    pub fn read(fields: &Map<String, Value>) -> Result<Self, Vec<FieldError>> {
-        let whole = serde_json::from_value(Value::Object(fields.clone()));
-        let error = match whole {
-            Ok(settings) => return Ok(settings),
-            Err(error) => error,
-        };
-        let mut errors = Vec::new();
-        for (name, value) in fields {
-            // One by one, because serde does not say where.
-            let one = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-            if let Err(error) = serde_json::from_value::<Self>(one) {
-                errors.push(FieldError::new(format!("/{name}"), error.to_string()));
-            }
-        }
-        if errors.is_empty() {
-            errors.push(FieldError::new("", error.to_string()));
-        }
-        Err(errors)
-    }
-}
-
-fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let limit = humantime::parse_duration(&text).map_err(|_| {
-        serde::de::Error::custom(format!("`{text}` is no time, write `10s` or `2min`"))
-    })?;
-    if limit.is_zero() || limit > Duration::from_secs(24 * 3600) {
-        let message = format!("`{text}` is not between 1ms and 1day");
-        return Err(serde::de::Error::custom(message));
-    }
-    Ok(limit)
-}
-
-fn bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let wrong =
-        || serde::de::Error::custom(format!("`{text}` is no size, write `512MiB` or `2GiB`"));
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor: u64 = match unit.trim() {
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "kB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(factor).map(Some).ok_or_else(wrong)
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use veracity_processor::FieldError;
 
     use super::*;
 

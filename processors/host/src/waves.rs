@@ -5,7 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use uuid::Uuid;
-use veracity_processor::{Delivery, DeliveryStatus};
+use veracity_processor::{Capability, Delivery, DeliveryStatus};
 
 use crate::attempt::{Ended, Job};
 use crate::dispatch::{Dispatch, Resumed};
@@ -14,6 +14,7 @@ use crate::host::Delivered;
 use crate::instance::Instance;
 use crate::settings::When;
 use crate::store::{Claimed, DeliveryFilter, DeliveryState, Settlement, Time};
+use crate::told::left_out;
 
 /// How long a delivery whose processor comes after one that failed has to wait.
 const DEPENDENCY_PAUSE: Duration = Duration::from_secs(10);
@@ -55,11 +56,17 @@ impl Dispatch {
     ) {
         let mut course = Course::default();
         for wave in self.waves.iter() {
+            let measured =
+                |instance: &Arc<Instance>| instance.capabilities.contains(&Capability::Metrics);
+            if wave.iter().any(measured) {
+                self.ground.flush();
+            }
             let (sender, receiver) = mpsc::channel();
             let mut waiting: BTreeMap<usize, Lost> = BTreeMap::new();
             let mut ended: BTreeMap<usize, Delivery> = BTreeMap::new();
             for (number, instance) in wave.iter().enumerate() {
                 if let Some(delivery) = skipped.remove(&instance.name) {
+                    left_out(&self.ground, &self.run, &delivery);
                     ended.insert(number, delivery);
                     continue;
                 }
@@ -68,6 +75,9 @@ impl Dispatch {
                 };
                 self.hold_back_earlier(instance, &mut work, &course);
                 let held_back = self.hold_back(instance, &mut work, &course);
+                if let Some(delivery) = &held_back {
+                    left_out(&self.ground, &self.run, delivery);
+                }
                 ended.extend(held_back.map(|delivery| (number, delivery)));
                 if work.now.is_none() && work.earlier.is_empty() {
                     continue;
@@ -75,8 +85,8 @@ impl Dispatch {
                 waiting.insert(number, Lost::of(instance, &work));
                 let hand = Hand {
                     instance: Arc::clone(instance),
-                    keep: Arc::clone(&self.keep),
-                    stop: self.stop.clone(),
+                    ground: Arc::clone(&self.ground),
+                    letters: Arc::clone(&self.letters),
                 };
                 let sender = sender.clone();
                 let thread = std::thread::Builder::new().name("veracity-wave".to_owned());
@@ -114,7 +124,11 @@ impl Dispatch {
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             // Calls know the limit themselves; what is not back a second later is left.
-            let overdue = self.stop.remaining().is_some_and(|left| left.is_zero());
+            let overdue = self
+                .ground
+                .stop
+                .remaining()
+                .is_some_and(|left| left.is_zero());
             if overdue {
                 return receiver.recv_timeout(Duration::from_secs(1)).ok();
             }
@@ -144,7 +158,7 @@ impl Dispatch {
         let error = format!("`{failed}`, which it comes after, did not deliver");
         delivery.error = Some(error.clone());
         if let Some(claim) = claim {
-            let at = Time(self.keep.now()).after(DEPENDENCY_PAUSE);
+            let at = Time(self.ground.keep().now()).after(DEPENDENCY_PAUSE);
             delivery.pending = self.settle(&claim, Settlement::Retry { at, error }, claim.attempts);
         }
         Some(delivery)
@@ -180,8 +194,8 @@ impl Dispatch {
             states: vec![DeliveryState::Pending, DeliveryState::Dead],
             ..DeliveryFilter::default()
         };
-        let open = self.keep.with(|store, _| store.list(&filter))?;
-        let at = Time(self.keep.now()).after(DEPENDENCY_PAUSE);
+        let open = self.ground.keep().with(|store, _| store.list(&filter))?;
+        let at = Time(self.ground.keep().now()).after(DEPENDENCY_PAUSE);
         let open = match open {
             Ok(open) => open,
             Err(error) => {
@@ -216,7 +230,7 @@ impl Dispatch {
     /// Gives back what a thread that did not return in time had claimed, and tells of it.
     fn give_back(&self, lost: Lost) -> Option<Delivery> {
         for claim in &lost.claims {
-            let (at, error) = (Time(self.keep.now()), OVERDUE.to_owned());
+            let (at, error) = (Time(self.ground.keep().now()), OVERDUE.to_owned());
             self.settle(claim, Settlement::Retry { at, error }, claim.attempts + 1);
         }
         lost.now

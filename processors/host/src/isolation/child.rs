@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use veracity_processor::{Health, Report};
+use veracity_processor::{Health, Kind};
 
 use super::exclusive::Exclusive;
 use super::process::{Process, Reply, Said};
-use super::protocol::{API, Answer, Context, Request, Start, line_of, outcome};
-use super::{Attempt, Call, Fault, Isolated, LONGEST, worker};
+use super::protocol::{API, Answer, Request, Start, line_of, outcome};
+use super::{Attempt, Call, Fault, Isolated, LONGEST, Task, worker};
 
 /// How long a process that answered `stop` may take to end.
 const LINGER: Duration = Duration::from_secs(1);
@@ -58,8 +57,8 @@ pub struct Child {
 
 enum What {
     Executable(Program),
-    /// The linked processor of this name.
-    Worker(String),
+    /// The linked plugin of this kind and name.
+    Worker(Kind, String),
 }
 
 enum Stage {
@@ -75,9 +74,14 @@ impl Child {
         Self::of(instance, What::Executable(program), config, answers_health)
     }
 
-    /// The linked processor `plugin` in a worker.
-    pub(super) fn worker(instance: &str, plugin: &str, config: Value) -> Self {
-        Self::of(instance, What::Worker(plugin.to_owned()), config, true)
+    /// The linked `plugin` of `kind` in a worker.
+    pub(super) fn worker(instance: &str, kind: Kind, plugin: &str, config: Value) -> Self {
+        Self::of(
+            instance,
+            What::Worker(kind, plugin.to_owned()),
+            config,
+            true,
+        )
     }
 
     fn of(instance: &str, what: What, config: Value, answers_health: bool) -> Self {
@@ -104,7 +108,7 @@ impl Child {
 
     fn command(&self) -> Result<Command, Fault> {
         let mut command = match &self.what {
-            What::Worker(_) => worker::command()?,
+            What::Worker(..) => worker::command()?,
             What::Executable(program) => {
                 let path = program.path();
                 let mut command = worker::launch(&path, self.memory_bytes);
@@ -130,15 +134,18 @@ impl Child {
     }
 
     fn start_line(&self) -> Result<Vec<u8>, Fault> {
-        let (plugin, memory_limit_bytes) = match &self.what {
-            What::Worker(plugin) => (Some(plugin.as_str().into()), self.memory_bytes),
-            What::Executable(_) => (None, None),
+        let (plugin, kind, memory_limit_bytes) = match &self.what {
+            What::Worker(kind, plugin) => {
+                (Some(plugin.as_str().into()), Some(*kind), self.memory_bytes)
+            }
+            What::Executable(_) => (None, None, None),
         };
         written(&Request::Start(Start {
             api: API.into(),
             config: Cow::Borrowed(&self.config),
             instance: self.instance.as_str().into(),
             plugin,
+            kind,
             memory_limit_bytes,
         }))
     }
@@ -167,7 +174,7 @@ impl Child {
 
     /// Sends the request that `line` makes to a process that is ready, starting one if
     /// there is none.
-    fn call(
+    fn ask(
         &self,
         limit: Duration,
         line: impl Fn(Duration) -> Result<Vec<u8>, Fault>,
@@ -230,26 +237,18 @@ impl Isolated for Child {
         Ok(())
     }
 
-    fn process(&self, report: Arc<Report>, call: Call, limit: Duration) -> Attempt {
-        let (answer, stderr) = self.call(limit.min(LONGEST), |left| {
-            written(&Request::Process {
-                report: Box::new(Cow::Borrowed(&*report)),
-                context: Context {
-                    instance: call.instance.as_str().into(),
-                    idempotency_key: call.idempotency_key.as_str().into(),
-                    attempt: call.attempt,
-                    time_limit_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-                    state: Cow::Borrowed(&call.state),
-                },
-            })
+    fn call(&self, task: Task, call: Call, limit: Duration) -> Attempt {
+        let (answer, stderr) = self.ask(limit.min(LONGEST), |left| {
+            written(&Request::of(&task, &call, left))
         });
         let (result, state) = match answer {
             Ok(Answer::Outcome {
                 status,
                 reason,
                 note,
+                actions,
                 state,
-            }) => (Ok(outcome(status, reason, note)), state),
+            }) => (Ok(outcome(status, reason, note, actions)), state),
             Ok(answer) => {
                 let (fault, state) = told(answer);
                 (Err(fault), state)
@@ -269,7 +268,7 @@ impl Isolated for Child {
             return Ok(Health::healthy().with_detail("it starts; it does not answer to health"));
         }
         match self
-            .call(limit.min(LONGEST), |_| written(&Request::Health))
+            .ask(limit.min(LONGEST), |_| written(&Request::Health))
             .0?
         {
             Answer::Health(health) => Ok(health),

@@ -12,6 +12,7 @@ mod panics;
 mod process;
 mod protocol;
 mod resident;
+mod task;
 mod thread;
 mod watch;
 pub mod worker;
@@ -21,10 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use veracity_processor::{Config, Health, Outcome, ProcessorError, Report};
+use veracity_processor::{Config, Health, Metric, Outcome, ProcessorError, Report, Stage};
 
 pub use child::{Child, Program};
 pub use once::once;
+pub use task::{Built, Task};
 pub use thread::{MAX_ABANDONED, Thread, abandoned_threads};
 pub use watch::Snapshot;
 pub use worker::serve_if_worker;
@@ -90,9 +92,14 @@ pub trait Isolated: Send + Sync {
     /// Whatever came of it instead.
     fn startup(&self, limit: Duration) -> Result<(), Fault>;
 
-    /// Attempts to deliver `report`. What is not started yet is built first, within the
-    /// limit, but only a [`Child`] also calls the processor's own `startup` then.
-    fn process(&self, report: Arc<Report>, call: Call, limit: Duration) -> Attempt;
+    /// Has the plugin do `task`. What is not started yet is built first, within the limit,
+    /// but only a [`Child`] also calls the plugin's own `startup` then.
+    fn call(&self, task: Task, call: Call, limit: Duration) -> Attempt;
+
+    /// Attempts to deliver `report`.
+    fn process(&self, report: Arc<Report>, call: Call, limit: Duration) -> Attempt {
+        self.call(Task::Report(report), call, limit)
+    }
 
     /// Asks whether a report could be delivered now.
     ///
@@ -116,8 +123,8 @@ pub trait Isolated: Send + Sync {
     }
 }
 
-/// What a processor is told with a report.
-#[derive(Debug, Clone, Default)]
+/// What a plugin is told with a task.
+#[derive(Debug, Clone)]
 pub struct Call {
     /// The name it is configured under.
     pub instance: String,
@@ -127,8 +134,26 @@ pub struct Call {
     pub idempotency_key: String,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// The stage of the run.
+    pub stage: Stage,
+    /// What was measured in the run, if it may see that.
+    pub metrics: Vec<Metric>,
     /// What the instance remembers of this suite.
     pub state: BTreeMap<String, Value>,
+}
+
+impl Default for Call {
+    fn default() -> Self {
+        Self {
+            instance: String::new(),
+            config: Config::default(),
+            idempotency_key: String::new(),
+            attempt: 1,
+            stage: Stage::AfterRun,
+            metrics: Vec::new(),
+            state: BTreeMap::new(),
+        }
+    }
 }
 
 /// What came of an attempt to deliver a report.

@@ -3,13 +3,17 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use veracity_processor::{Health, Outcome, OutcomeStatus, ProcessorError, Report, printable};
+use veracity_processor::{
+    Action, DeadLetter, Event, Health, Kind, Message, Metric, Outcome, OutcomeStatus, Parcel,
+    ProcessorError, Report, Stage, Upcoming, printable,
+};
 
-use super::Fault;
+use super::{Call, Fault, Task};
 
 /// The version of the contract that the messages carry.
 pub(super) const API: &str = "1.0";
@@ -25,9 +29,37 @@ type State = BTreeMap<String, Value>;
 pub(super) enum Request<'r> {
     /// Get ready.
     Start(Start<'r>),
+    /// May this run begin?
+    BeforeRun {
+        run: Box<Cow<'r, Upcoming>>,
+        context: Context<'r>,
+    },
     /// Handle a report.
     Process {
         report: Box<Cow<'r, Report>>,
+        context: Context<'r>,
+    },
+    /// Tell people.
+    Notify {
+        message: Box<Cow<'r, Message>>,
+        context: Context<'r>,
+    },
+    /// Take what was given up elsewhere.
+    DeadLetter {
+        letter: Box<Cow<'r, DeadLetter>>,
+        context: Context<'r>,
+    },
+    /// Take events.
+    Events {
+        #[serde(with = "shared")]
+        events: Arc<Vec<Arc<Event>>>,
+        context: Context<'r>,
+    },
+    /// Nothing more is waiting.
+    Flush { context: Context<'r> },
+    /// Carry a message.
+    Publish {
+        parcel: Box<Cow<'r, Parcel>>,
         context: Context<'r>,
     },
     /// Could a report be delivered now?
@@ -41,9 +73,12 @@ pub(super) struct Start<'r> {
     pub(super) api: Cow<'r, str>,
     pub(super) config: Cow<'r, Value>,
     pub(super) instance: Cow<'r, str>,
-    /// For a worker: the linked processor.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// For a worker: the linked plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) plugin: Option<Cow<'r, str>>,
+    /// For a worker: its kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) kind: Option<Kind>,
     /// For a worker: what it may take beyond what it has when it starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) memory_limit_bytes: Option<u64>,
@@ -55,7 +90,100 @@ pub(super) struct Context<'r> {
     pub(super) idempotency_key: Cow<'r, str>,
     pub(super) attempt: u32,
     pub(super) time_limit_ms: u64,
+    pub(super) stage: Stage,
+    #[serde(default, skip_serializing_if = "<[Metric]>::is_empty")]
+    pub(super) metrics: Cow<'r, [Metric]>,
     pub(super) state: Cow<'r, State>,
+}
+
+impl<'r> Request<'r> {
+    /// What has `task` done, within `left`.
+    pub(super) fn of(task: &'r Task, call: &'r Call, left: Duration) -> Self {
+        let context = Context {
+            instance: call.instance.as_str().into(),
+            idempotency_key: call.idempotency_key.as_str().into(),
+            attempt: call.attempt,
+            time_limit_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
+            stage: call.stage,
+            metrics: call.metrics.as_slice().into(),
+            state: Cow::Borrowed(&call.state),
+        };
+        match task {
+            Task::BeforeRun(run) => Self::BeforeRun {
+                run: Box::new(Cow::Borrowed(run)),
+                context,
+            },
+            Task::Report(report) => Self::Process {
+                report: Box::new(Cow::Borrowed(report)),
+                context,
+            },
+            Task::Message(message) => Self::Notify {
+                message: Box::new(Cow::Borrowed(message)),
+                context,
+            },
+            Task::Letter(letter) => Self::DeadLetter {
+                letter: Box::new(Cow::Borrowed(letter)),
+                context,
+            },
+            Task::Events(events) => Self::Events {
+                events: Arc::clone(events),
+                context,
+            },
+            Task::Flush => Self::Flush { context },
+            Task::Publish(parcel) => Self::Publish {
+                parcel: Box::new(Cow::Borrowed(parcel)),
+                context,
+            },
+        }
+    }
+}
+
+impl Request<'static> {
+    /// The task it is, and what goes with it; itself, if it is none.
+    pub(super) fn into_task(self) -> Result<(Task, Context<'static>), Box<Self>> {
+        Ok(match self {
+            Self::BeforeRun { run, context } => {
+                (Task::BeforeRun(Arc::new(run.into_owned())), context)
+            }
+            Self::Process { report, context } => {
+                (Task::Report(Arc::new(report.into_owned())), context)
+            }
+            Self::Notify { message, context } => {
+                (Task::Message(Arc::new(message.into_owned())), context)
+            }
+            Self::DeadLetter { letter, context } => {
+                (Task::Letter(Arc::new(letter.into_owned())), context)
+            }
+            Self::Events { events, context } => (Task::Events(events), context),
+            Self::Flush { context } => (Task::Flush, context),
+            Self::Publish { parcel, context } => {
+                (Task::Publish(Arc::new(parcel.into_owned())), context)
+            }
+            other => return Err(Box::new(other)),
+        })
+    }
+}
+
+/// Events behind two pointers, as a list.
+mod shared {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+    use veracity_processor::Event;
+
+    pub(super) fn serialize<S: Serializer>(
+        events: &Arc<Vec<Arc<Event>>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(events.iter().map(|event| &**event))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<Vec<Arc<Event>>>, D::Error> {
+        let events = Vec::<Event>::deserialize(deserializer)?;
+        Ok(Arc::new(events.into_iter().map(Arc::new).collect()))
+    }
 }
 
 /// What a plugin says. Fields that are not known are not looked at.
@@ -71,6 +199,9 @@ pub(super) enum Answer {
         reason: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
+        /// What the host is to do.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        actions: Vec<Action>,
         /// All that is remembered from now on; left out if that did not change.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<State>,
@@ -185,6 +316,7 @@ pub(super) fn answer_of(outcome: Outcome, state: Option<State>) -> Answer {
         status: outcome.status,
         reason: outcome.reason,
         note: outcome.note,
+        actions: outcome.actions,
         state,
     }
 }
@@ -194,9 +326,11 @@ pub(super) fn outcome(
     status: OutcomeStatus,
     reason: Option<String>,
     note: Option<String>,
+    actions: Vec<Action>,
 ) -> Outcome {
     let mut outcome = Outcome::done();
     (outcome.status, outcome.reason, outcome.note) = (status, reason, note);
+    outcome.actions = actions;
     outcome
 }
 
@@ -231,6 +365,7 @@ mod tests {
             status: OutcomeStatus::Stop,
             reason: Some("enough".into()),
             note: None,
+            actions: vec![Action::publish("x", json!({"a": 1}))],
             state: Some(BTreeMap::from([("seen".into(), json!(2))])),
         };
         let bare = |message: &str, retryable| Answer::Error {
@@ -242,7 +377,7 @@ mod tests {
         let cases: &[(&str, Answer)] = &[
             (r#"{"type":"ready","pid":17}"#, Answer::Ready),
             (
-                r#"{"type":"outcome","status":"stop","reason":"enough","state":{"seen":2},"actions":[{"publish":"x"}]}"#,
+                r#"{"type":"outcome","status":"stop","reason":"enough","state":{"seen":2},"actions":[{"type":"publish","channel":"x","message":{"a":1}}]}"#,
                 stop,
             ),
             (
@@ -313,6 +448,7 @@ mod tests {
             config: Cow::Owned(json!({"to": "a"})),
             instance: "oncall".into(),
             plugin: None,
+            kind: None,
             memory_limit_bytes: None,
         });
         assert_eq!(
@@ -326,6 +462,8 @@ mod tests {
                 idempotency_key: "k".into(),
                 attempt: 2,
                 time_limit_ms: 1000,
+                stage: Stage::AfterRun,
+                metrics: Cow::Borrowed(&[]),
                 state: Cow::Owned(BTreeMap::new()),
             },
         };
@@ -335,7 +473,7 @@ mod tests {
         assert_eq!(
             value["context"],
             json!({"instance": "oncall", "idempotency_key": "k", "attempt": 2,
-                   "time_limit_ms": 1000, "state": {}})
+                   "time_limit_ms": 1000, "stage": "after_run", "state": {}})
         );
         let Request::Process { report, .. } = serde_json::from_slice(&line).unwrap() else {
             panic!("not a process request");

@@ -5,11 +5,10 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use veracity_processor::{
-    ConfigError, Health, ProcessContext, ProcessorError, Report, ResultProcessor, StartContext,
-    State,
+    ConfigError, Health, ProcessContext, ProcessorError, StartContext, State,
 };
 
-use super::{Attempt, Call, Fault, LONGEST, panics};
+use super::{Attempt, Built, Call, Fault, LONGEST, Task, panics};
 
 /// A processor whose panics are caught and whose waiting is limited.
 ///
@@ -18,7 +17,7 @@ use super::{Attempt, Call, Fault, LONGEST, panics};
 pub(super) struct Resident {
     instance: String,
     runtime: Option<Runtime>,
-    processor: Option<Box<dyn ResultProcessor>>,
+    plugin: Option<Built>,
 }
 
 impl Resident {
@@ -27,16 +26,16 @@ impl Resident {
     pub(super) fn build(
         instance: &str,
         name: &str,
-        build: impl FnOnce() -> Result<Box<dyn ResultProcessor>, ConfigError>,
+        build: impl FnOnce() -> Result<Built, ConfigError>,
     ) -> Result<Self, Fault> {
         panics::watch_this_thread();
-        let processor = panics::catch(build)
+        let plugin = panics::catch(build)
             .map_err(|message| Fault::Panicked { message })?
             .map_err(|error| Fault::Failed(ProcessorError::permanent(error.to_string())))?;
         let mut resident = Self {
             instance: instance.to_owned(),
             runtime: None,
-            processor: Some(processor),
+            plugin: Some(plugin),
         };
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -51,18 +50,18 @@ impl Resident {
 
     pub(super) fn startup(&self, limit: Duration) -> Result<(), Fault> {
         let context = StartContext::new(&self.instance, limit.min(LONGEST));
-        self.run(limit, async |processor| processor.startup(&context).await)
+        self.run(limit, async |plugin| plugin.startup(&context).await)
     }
 
-    pub(super) fn process(&self, report: &Report, call: Call, limit: Duration) -> Attempt {
-        self.process_until(report, call, limit, limit)
+    pub(super) fn does(&self, task: &Task, call: Call, limit: Duration) -> Attempt {
+        self.does_until(task, call, limit, limit)
     }
 
-    /// Attempts to deliver `report`; the processor is told that it has `told`, and is
-    /// stopped after `limit`.
-    pub(super) fn process_until(
+    /// Has the plugin do `task`; it is told that it has `told`, and is stopped after
+    /// `limit`.
+    pub(super) fn does_until(
         &self,
-        report: &Report,
+        task: &Task,
         call: Call,
         told: Duration,
         limit: Duration,
@@ -71,12 +70,14 @@ impl Resident {
         let mut context = ProcessContext::new(call.instance, call.idempotency_key, told);
         context.config = call.config;
         context.attempt = call.attempt;
+        context.stage = call.stage;
+        context.metrics = call.metrics;
         context.state = State::new(call.state);
-        let process = async |processor: &dyn ResultProcessor| {
+        let does = async |plugin: &Built| {
             let context = &context;
-            processor.process(report, context).await
+            plugin.does(task, context).await
         };
-        let result = self.run(limit, process);
+        let result = self.run(limit, does);
         Attempt {
             result,
             state: context.state.is_changed().then(|| context.state.values()),
@@ -85,26 +86,25 @@ impl Resident {
     }
 
     pub(super) fn health(&self, limit: Duration) -> Result<Health, Fault> {
-        self.run(limit, async |processor| processor.health().await)
+        self.run(limit, async |plugin| plugin.health().await)
     }
 
     /// Shuts the processor down and drops it.
     pub(super) fn shutdown(&mut self, limit: Duration) -> Result<(), Fault> {
-        let ended = self.run(limit, async |processor| processor.shutdown().await);
+        let ended = self.run(limit, async |plugin| plugin.shutdown().await);
         ended.and(self.close())
     }
 
     fn run<T>(
         &self,
         limit: Duration,
-        call: impl AsyncFnOnce(&dyn ResultProcessor) -> Result<T, ProcessorError>,
+        call: impl AsyncFnOnce(&Built) -> Result<T, ProcessorError>,
     ) -> Result<T, Fault> {
-        let (Some(runtime), Some(processor)) = (&self.runtime, &self.processor) else {
+        let (Some(runtime), Some(plugin)) = (&self.runtime, &self.plugin) else {
             return Err(Fault::unavailable("it was shut down"));
         };
-        let ended = panics::catch(|| {
-            runtime.block_on(async { timeout(limit, call(processor.as_ref())).await })
-        });
+        let ended =
+            panics::catch(|| runtime.block_on(async { timeout(limit, call(plugin)).await }));
         match ended {
             Ok(Ok(result)) => result.map_err(Fault::Failed),
             Ok(Err(_)) => Err(Fault::Hung { limit }),
@@ -114,10 +114,10 @@ impl Resident {
 
     /// Drops the processor and then its runtime, whose threads are not waited for.
     fn close(&mut self) -> Result<(), Fault> {
-        let (processor, runtime) = (self.processor.take(), self.runtime.take());
+        let (plugin, runtime) = (self.plugin.take(), self.runtime.take());
         let dropped = panics::catch(|| {
             let _inside = runtime.as_ref().map(Runtime::enter);
-            drop(processor);
+            drop(plugin);
         });
         // Its tasks are dropped here, and they are the plugin's.
         let ended = panics::catch(|| runtime.map(Runtime::shutdown_background));

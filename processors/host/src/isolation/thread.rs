@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use veracity_processor::{ConfigError, Health, Report, ResultProcessor};
+use veracity_processor::{ConfigError, Health};
 
 use super::exclusive::Exclusive;
 use super::resident::Resident;
-use super::{Attempt, Call, Fault, Isolated, LONGEST};
+use super::{Attempt, Built, Call, Fault, Isolated, LONGEST, Task};
 
 /// With more abandoned threads than this in the process no further processor is started.
 pub const MAX_ABANDONED: usize = 8;
@@ -44,7 +44,7 @@ pub struct Thread {
     stage: Exclusive<Stage>,
 }
 
-type Build = Box<dyn FnOnce() -> Result<Box<dyn ResultProcessor>, ConfigError> + Send>;
+type Build = Box<dyn FnOnce() -> Result<Built, ConfigError> + Send>;
 
 enum Stage {
     New(Build),
@@ -56,16 +56,16 @@ enum Stage {
 type Job = Box<dyn FnOnce(&mut Result<Resident, Fault>) -> bool + Send>;
 
 impl Thread {
-    /// The processor that `build` makes, for the instance called `instance`.
-    pub fn new(
+    /// The plugin that `build` makes, for the instance called `instance`.
+    pub fn new<B: Into<Built>>(
         instance: &str,
-        build: impl FnOnce() -> Result<Box<dyn ResultProcessor>, ConfigError> + Send + 'static,
+        build: impl FnOnce() -> Result<B, ConfigError> + Send + 'static,
     ) -> Self {
         Self {
             instance: instance.to_owned(),
             grace: GRACE,
             late: Arc::default(),
-            stage: Exclusive::new(Stage::New(Box::new(build))),
+            stage: Exclusive::new(Stage::New(Box::new(|| build().map(Into::into)))),
         }
     }
 
@@ -76,7 +76,7 @@ impl Thread {
         self
     }
 
-    fn call<T: Send + 'static>(
+    fn on_thread<T: Send + 'static>(
         &self,
         limit: Duration,
         call: impl FnOnce(&mut Resident, Duration) -> Result<T, Fault> + Send + 'static,
@@ -191,12 +191,12 @@ fn ended() -> Fault {
 
 impl Isolated for Thread {
     fn startup(&self, limit: Duration) -> Result<(), Fault> {
-        self.call(limit, |resident, limit| resident.startup(limit))
+        self.on_thread(limit, |resident, limit| resident.startup(limit))
     }
 
-    fn process(&self, report: Arc<Report>, call: Call, limit: Duration) -> Attempt {
-        let attempt = self.call(limit, move |resident, limit| {
-            Ok(resident.process(&report, call, limit))
+    fn call(&self, task: Task, call: Call, limit: Duration) -> Attempt {
+        let attempt = self.on_thread(limit, move |resident, limit| {
+            Ok(resident.does(&task, call, limit))
         });
         let mut attempt = attempt.unwrap_or_else(Attempt::faulty);
         if let Err(Fault::Hung { limit: told }) = &mut attempt.result {
@@ -207,7 +207,7 @@ impl Isolated for Thread {
     }
 
     fn health(&self, limit: Duration) -> Result<Health, Fault> {
-        self.call(limit, |resident, limit| resident.health(limit))
+        self.on_thread(limit, |resident, limit| resident.health(limit))
     }
 
     fn shutdown(&self, limit: Duration) -> Result<(), Fault> {
@@ -217,7 +217,7 @@ impl Isolated for Thread {
             *stage = Stage::Over(Fault::unavailable("it was shut down"));
             return Ok(());
         }
-        let ended = self.call(limit, |resident, limit| resident.shutdown(limit));
+        let ended = self.on_thread(limit, |resident, limit| resident.shutdown(limit));
         if let Some(mut stage) = self.stage.take(Duration::ZERO)
             && matches!(*stage, Stage::Running(_))
         {

@@ -14,7 +14,7 @@ use veracity_processor::{Config, Kind, Plugin};
 
 use super::protocol::{Answer, Context, Request, Start, answer_of, line_of};
 use super::resident::Resident;
-use super::{Attempt, Call, Child, Fault, LONGEST};
+use super::{Attempt, Built, Call, Child, Fault, LONGEST};
 
 /// The first argument of a worker.
 const ARGUMENT: &str = "__veracity-worker";
@@ -53,7 +53,7 @@ pub fn is_available() -> bool {
     AVAILABLE.load(Ordering::Relaxed)
 }
 
-/// The linked processor `plugin`, configured by `config` under the name `instance`, in a
+/// The linked `plugin` of `kind`, configured by `config` under the name `instance`, in a
 /// process of its own, which may take `memory_bytes` beyond what it has when it starts.
 ///
 /// # Errors
@@ -61,6 +61,7 @@ pub fn is_available() -> bool {
 /// If this program cannot be started as a worker.
 pub fn worker(
     instance: &str,
+    kind: Kind,
     plugin: &str,
     config: Value,
     memory_bytes: u64,
@@ -68,7 +69,7 @@ pub fn worker(
     if !is_available() {
         return Err(UNABLE.to_owned());
     }
-    Ok(Child::worker(instance, plugin, config).with_memory_limit(memory_bytes))
+    Ok(Child::worker(instance, kind, plugin, config).with_memory_limit(memory_bytes))
 }
 
 const UNABLE: &str = "this program cannot be started as a worker: its `main` does not begin \
@@ -183,23 +184,30 @@ fn serve() -> i32 {
     let mut served: Option<(Resident, Value)> = None;
     for request in requests {
         let ends = matches!(request, Request::Stop);
-        let answer = match (request, &mut served) {
-            (Request::Start(start), None) => started(&start).map(|resident| {
-                served = Some((resident, start.config.into_owned()));
-                Answer::Ready
-            }),
-            (Request::Process { report, context }, Some((resident, config))) => {
-                let limit = Duration::from_millis(context.time_limit_ms);
-                let call = call(context, config.clone());
+        let answer = match request.into_task() {
+            Ok((task, context)) => match &served {
                 // None of this waits with a limit: the host does, and kills.
-                answered(resident.process_until(&report, call, limit, LONGEST))
-            }
-            (Request::Health, Some((resident, _))) => resident.health(LONGEST).map(Answer::Health),
-            (Request::Stop, Some((resident, _))) => {
-                resident.shutdown(LONGEST).map(|()| Answer::Ready)
-            }
-            (Request::Stop, None) => Ok(Answer::Ready),
-            _ => Err(Fault::unavailable("it was not started, or twice")),
+                Some((resident, config)) => {
+                    let limit = Duration::from_millis(context.time_limit_ms);
+                    let call = call(context, config.clone());
+                    answered(resident.does_until(&task, call, limit, LONGEST))
+                }
+                None => Err(not_started()),
+            },
+            Err(request) => match (*request, &mut served) {
+                (Request::Start(start), None) => started(&start).map(|resident| {
+                    served = Some((resident, start.config.into_owned()));
+                    Answer::Ready
+                }),
+                (Request::Health, Some((resident, _))) => {
+                    resident.health(LONGEST).map(Answer::Health)
+                }
+                (Request::Stop, Some((resident, _))) => {
+                    resident.shutdown(LONGEST).map(|()| Answer::Ready)
+                }
+                (Request::Stop, None) => Ok(Answer::Ready),
+                _ => Err(not_started()),
+            },
         };
         let answer = answer.or_else(|fault| Answer::of_fault(fault, None).ok_or(()));
         // Whoever hangs has no answer, and is killed for it.
@@ -214,17 +222,22 @@ fn serve() -> i32 {
     0
 }
 
+fn not_started() -> Fault {
+    Fault::unavailable("it was not started, or twice")
+}
+
 fn started(start: &Start<'_>) -> Result<Resident, Fault> {
     let name = start.plugin.as_deref().unwrap_or_default();
+    let kind = start.kind.unwrap_or(Kind::Processor);
     let plugin = Plugin::linked()
-        .find(|plugin| plugin.kind() == Kind::Processor && plugin.name() == name)
-        .ok_or_else(|| Fault::unavailable(format!("no processor `{name}` is linked")))?;
+        .find(|plugin| plugin.kind() == kind && plugin.name() == name)
+        .ok_or_else(|| Fault::unavailable(format!("no {kind} `{name}` is linked")))?;
     if let Some(bytes) = start.memory_limit_bytes {
         limit_memory(bytes, present_bytes());
     }
     let config = start.config.clone().into_owned();
     let thread = format!("vp:{}", start.instance);
-    let resident = Resident::build(&start.instance, &thread, || plugin.build_processor(config))?;
+    let resident = Resident::build(&start.instance, &thread, || Built::of(plugin, config))?;
     resident.startup(LONGEST)?;
     Ok(resident)
 }
@@ -235,6 +248,8 @@ fn call(context: Context<'_>, config: Value) -> Call {
         config: Config(config),
         idempotency_key: context.idempotency_key.into_owned(),
         attempt: context.attempt,
+        stage: context.stage,
+        metrics: context.metrics.into_owned(),
         state: context.state.into_owned(),
     }
 }

@@ -28,6 +28,7 @@ pub fn call(attempt: u32) -> Call {
         idempotency_key: "key".into(),
         attempt,
         state: [("seen".to_owned(), 1.into())].into(),
+        ..Call::default()
     }
 }
 
@@ -43,7 +44,14 @@ pub fn on_thread(config: Value) -> Thread {
 
 /// `faulty`, configured by `config`, in a worker that may take 1 GiB.
 pub fn in_worker(config: Value) -> veracity_host::isolation::Child {
-    worker::worker("tested", "faulty", config, 1 << 30).unwrap()
+    worker::worker(
+        "tested",
+        veracity_processor::Kind::Processor,
+        "faulty",
+        config,
+        1 << 30,
+    )
+    .unwrap()
 }
 
 /// The plugin `faulty`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use veracity_host::isolation::{Child, Fault, Isolated, worker};
-use veracity_processor::{HealthStatus, ProcessorError};
+use veracity_processor::{HealthStatus, Kind, ProcessorError};
 
 use crate::Test;
 use crate::alone;
@@ -219,7 +219,14 @@ fn memory() {
         let act = "allocate 256 MiB";
         let worker = in_worker(json!({"process": act}));
         assert_delivered(&deliver(&worker, 1, AMPLE), "1 GiB is enough");
-        let worker = worker::worker("tested", "faulty", json!({"process": act}), 64 << 20).unwrap();
+        let worker = worker::worker(
+            "tested",
+            Kind::Processor,
+            "faulty",
+            json!({"process": act}),
+            64 << 20,
+        )
+        .unwrap();
         let fault = fault_of(act, AMPLE, || deliver(&worker, 1, AMPLE).result);
         assert_crashed(
             &fault,
@@ -285,7 +292,8 @@ fn killed_host() {
 
 fn not_linked() {
     leaves_nothing(|| {
-        let worker = worker::worker("tested", "foulty", json!({}), 1 << 30).unwrap();
+        let worker =
+            worker::worker("tested", Kind::Processor, "foulty", json!({}), 1 << 30).unwrap();
         let fault = fault_of("not linked", AMPLE, || worker.startup(AMPLE));
         assert_unavailable(&fault, "no processor `foulty` is linked", "not linked");
     });
