@@ -9,25 +9,19 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::faults::Clock;
+use super::request::Request;
 use super::thread::{Plugged, Thread};
 use super::{Answer, Answered, Call, Delivered, Fault, config};
 use crate::{
-    Capability, Channel, Config, ConfigError, DeadLetter, DeliveryStatus, Event, EventHook, Health,
-    Kind, Message, Metric, Mode, Outcome, OutcomeStatus, Parcel, Plugin, PluginInfo,
-    ProcessContext, ProcessorError, Report, ResultProcessor, Stage, StartContext, State, Upcoming,
+    Capability, Channel, ConfigError, DeadLetter, Event, EventHook, Health, Kind, Message, Metric,
+    Mode, Outcome, Parcel, Plugin, PluginInfo, Report, ResultProcessor, Stage, StartContext,
+    Upcoming,
 };
 
 /// The longest that a call may take, unless told otherwise; as in a suite.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 /// The longest limit that is told apart from none; adding it to any instant is safe.
 pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-/// The longest that the waits between the attempts of one delivery may take together.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest wait that a plugin can ask for.
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
-/// The longest wait after a first attempt.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-
 /// Calls a plugin as the real host does, one call at a time, and records everything.
 ///
 /// The plugin lives on a thread of its own, in a runtime of its own that turns only during
@@ -73,24 +67,24 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// assert_eq!(keys, [keys[0]; 3]);
 /// ```
 pub struct RecordingHost {
-    instance: String,
+    pub(super) instance: String,
     info: Option<PluginInfo>,
-    config: Value,
-    limit: Duration,
-    retries: u32,
+    pub(super) config: Value,
+    pub(super) limit: Duration,
+    pub(super) retries: u32,
     batch: usize,
-    stage: Option<Stage>,
-    metrics: Vec<Metric>,
-    clock: Option<Clock>,
+    pub(super) stage: Option<Stage>,
+    pub(super) metrics: Vec<Metric>,
+    pub(super) clock: Option<Clock>,
     kind: Kind,
-    thread: Thread,
+    pub(super) thread: Thread,
     started: bool,
-    states: BTreeMap<String, BTreeMap<String, Value>>,
+    pub(super) states: BTreeMap<String, BTreeMap<String, Value>>,
     /// How often something was tried, by idempotency key.
-    attempts: BTreeMap<String, u32>,
+    pub(super) attempts: BTreeMap<String, u32>,
     published: u64,
     suite: String,
-    calls: Vec<Call>,
+    pub(super) calls: Vec<Call>,
 }
 
 impl RecordingHost {
@@ -396,113 +390,15 @@ impl RecordingHost {
         result
     }
 
-    fn may(&self, capability: Capability) -> bool {
+    pub(super) fn may(&self, capability: Capability) -> bool {
         let info = self.info.as_ref();
         info.is_none_or(|info| info.capabilities.contains(&capability))
     }
 
     #[track_caller]
-    fn expect(&self, kind: Kind, method: &str) {
+    pub(super) fn expect(&self, kind: Kind, method: &str) {
         let ours = self.kind;
         assert!(ours == kind, "`{method}` is for a {kind}; this is a {ours}");
-    }
-
-    /// Tries until it is delivered, deferred or given up.
-    #[track_caller]
-    fn carry(&mut self, request: Request, suite: String, id: Uuid) -> Delivered {
-        self.expect(request.kind(), request.method());
-        let key = Uuid::new_v5(&id, self.instance.as_bytes()).to_string();
-        let mut tried = 0;
-        let mut waits = Vec::new();
-        loop {
-            tried += 1;
-            let number = {
-                let count = self.attempts.entry(key.clone()).or_default();
-                *count += 1;
-                *count
-            };
-            let answer = self.attempt(&request, &suite, &key, number);
-            let status = status_of(&answer);
-            let mut delivered = Delivered {
-                status,
-                attempts: tried,
-                answer,
-                waits,
-                again_in: None,
-            };
-            if !matches!(status, DeliveryStatus::Deferred | DeliveryStatus::Hung) {
-                return delivered;
-            }
-            let asked = match &delivered.answer {
-                Err(Fault::Failed(ProcessorError::Retryable { retry_after, .. })) => *retry_after,
-                _ => None,
-            };
-            let wait = wait_after(number, asked);
-            if let Some(call) = self.calls.last_mut() {
-                call.wait = Some(wait);
-            }
-            let waited: Duration = delivered.waits.iter().sum();
-            let is_worth_it = tried <= self.retries
-                && waited + wait <= PATIENCE
-                && matches!(delivered.answer, Err(Fault::Failed(_)));
-            if !is_worth_it {
-                delivered.again_in = Some(wait);
-                return delivered;
-            }
-            delivered.waits.push(wait);
-            waits = delivered.waits;
-            if let Some(clock) = &self.clock {
-                clock.advance(wait);
-            }
-        }
-    }
-
-    #[track_caller]
-    fn once(&mut self, request: Request, suite: String, id: Uuid) -> Answer {
-        self.expect(request.kind(), request.method());
-        let key = Uuid::new_v5(&id, self.instance.as_bytes()).to_string();
-        self.attempt(&request, &suite, &key, 1)
-    }
-
-    fn attempt(&mut self, request: &Request, suite: &str, key: &str, number: u32) -> Answer {
-        self.startup()?;
-        let mut context = ProcessContext::new(&*self.instance, key, self.limit);
-        context.config = Config(self.config.clone());
-        context.attempt = number;
-        context.stage = request.stage().or(self.stage).unwrap_or(Stage::AfterRun);
-        context.state = State::new(self.state(suite));
-        if self.may(Capability::Metrics) {
-            context.metrics = self.metrics.clone();
-        }
-        let context = Arc::new(context);
-        let (given, asked) = (Arc::clone(&context), request.clone());
-        let answer = self.thread.call(self.limit, async move |plugged| {
-            asked.put(plugged, &given).await
-        });
-        let changed = context.state.is_changed();
-        let kept = changed.then(|| self.keep(suite, &context.state.values()));
-        self.calls.push(Call {
-            method: request.method(),
-            attempt: number,
-            idempotency_key: key.to_owned(),
-            answer: answer.clone(),
-            state: self.state(suite),
-            state_error: kept.and_then(Result::err),
-            wait: None,
-        });
-        answer
-    }
-
-    /// Keeps what the plugin wants to remember, after its way through JSON.
-    fn keep(&mut self, suite: &str, values: &BTreeMap<String, Value>) -> Result<(), String> {
-        let json = serde_json::to_string(values).map_err(|error| error.to_string())?;
-        let (bytes, most) = (json.len(), State::MAX_BYTES);
-        if bytes > most {
-            return Err(format!("it is {bytes} bytes of JSON; it may be {most}"));
-        }
-        let values = serde_json::from_str(&json).map_err(|error| error.to_string())?;
-        self.states.insert(suite.to_owned(), values);
-        Ok(())
     }
 
     fn record_plain(&mut self, method: &'static str, answer: Answer) {
@@ -516,84 +412,4 @@ impl RecordingHost {
             wait: None,
         });
     }
-}
-
-/// What is asked of a plugin.
-#[derive(Clone)]
-enum Request {
-    Process(Arc<Report>),
-    BeforeRun(Arc<Upcoming>),
-    Notify(Arc<Message>),
-    DeadLetter(Arc<DeadLetter>),
-    Handle(Vec<Arc<Event>>),
-    Flush,
-    Publish(Arc<Parcel>),
-}
-
-impl Request {
-    fn method(&self) -> &'static str {
-        match self {
-            Self::Process(_) => "process",
-            Self::BeforeRun(_) => "before_run",
-            Self::Notify(_) => "notify",
-            Self::DeadLetter(_) => "dead_letter",
-            Self::Handle(_) => "handle",
-            Self::Flush => "flush",
-            Self::Publish(_) => "publish",
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Handle(_) | Self::Flush => Kind::Hook,
-            Self::Publish(_) => Kind::Channel,
-            _ => Kind::Processor,
-        }
-    }
-
-    fn stage(&self) -> Option<Stage> {
-        match self {
-            Self::BeforeRun(_) => Some(Stage::BeforeRun),
-            Self::DeadLetter(_) => Some(Stage::DeadLetter),
-            _ => None,
-        }
-    }
-
-    async fn put(
-        &self,
-        plugged: &Plugged,
-        context: &ProcessContext,
-    ) -> Result<Outcome, ProcessorError> {
-        match (plugged, self) {
-            (Plugged::Processor(it), Self::Process(report)) => it.process(report, context).await,
-            (Plugged::Processor(it), Self::BeforeRun(run)) => it.before_run(run, context).await,
-            (Plugged::Processor(it), Self::Notify(message)) => it.notify(message, context).await,
-            (Plugged::Processor(it), Self::DeadLetter(letter)) => {
-                it.dead_letter(letter, context).await
-            }
-            (Plugged::Hook(it), Self::Handle(events)) => it.handle(events, context).await,
-            (Plugged::Hook(it), Self::Flush) => it.flush(context).await,
-            (Plugged::Channel(it), Self::Publish(parcel)) => it.publish(parcel, context).await,
-            _ => unreachable!("the kind was checked"),
-        }
-    }
-}
-
-fn status_of(answer: &Answer) -> DeliveryStatus {
-    match answer {
-        Ok(outcome) if outcome.status == OutcomeStatus::Skipped => DeliveryStatus::Skipped,
-        Ok(_) => DeliveryStatus::Delivered,
-        Err(Fault::Failed(ProcessorError::Permanent { .. })) => DeliveryStatus::Dead,
-        Err(Fault::Panicked { .. }) => DeliveryStatus::Panicked,
-        Err(Fault::Hung { .. }) => DeliveryStatus::Hung,
-        Err(_) => DeliveryStatus::Deferred,
-    }
-}
-
-/// How long to wait after attempt number `attempt`: as asked for, or the longest that the
-/// real host would choose.
-fn wait_after(attempt: u32, asked: Option<Duration>) -> Duration {
-    let doubled = 2_u32.saturating_pow(attempt.saturating_sub(1).min(20));
-    let wait = asked.unwrap_or_else(|| FIRST_WAIT.saturating_mul(doubled));
-    wait.min(LONGEST_WAIT)
 }

@@ -53,11 +53,13 @@ pub mod faults;
 
 mod assertions;
 mod call;
+mod carry;
 mod config;
 mod context;
 mod events;
 mod host;
 mod report;
+mod request;
 mod thread;
 mod upcoming;
 

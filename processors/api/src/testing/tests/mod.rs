@@ -1,23 +1,18 @@
 //! The recording host, held against plugins of every kind and manner.
 
-use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::Mutex;
+mod kinds;
+mod registered;
+
+use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
-use super::faults::{Clock, Flaky, Server, Step};
+use super::faults::{Clock, Flaky};
 use super::*;
 use crate::{
-    Action, ActionKind, Capability, Channel, ConfigError, DeadLetter, Delivery, DeliveryStatus,
-    Event, EventHook, Health, HealthStatus, Hook, Message, Metric, MetricKind, Mode, Outcome,
-    Parcel, ProcessContext, Processor, ProcessorError, Report, ResultProcessor, Secret, Stage,
-    StartContext, State, Subscription, async_trait, register,
+    DeadLetter, Delivery, DeliveryStatus, Health, HealthStatus, Message, Outcome, ProcessContext,
+    ProcessorError, Report, ResultProcessor, Stage, StartContext, State, async_trait,
 };
 
 /// A processor that does what its closure does, with the report.
@@ -157,8 +152,10 @@ impl ResultProcessor for Waits {
         context: &ProcessContext,
     ) -> Result<Outcome, ProcessorError> {
         context.state.set("begun", true);
-        while self.blocks {
-            std::thread::sleep(Duration::from_millis(20));
+        if self.blocks {
+            loop {
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
         std::future::pending().await
     }
@@ -312,284 +309,6 @@ fn a_processor_is_called_at_every_stage_of_its_life() {
 #[should_panic(expected = "`flush` is for a hook; this is a processor")]
 fn a_call_that_is_for_another_kind_is_told() {
     let _ = does(|_, _| Ok(Outcome::done())).flush();
-}
-
-register!(
-    Plugin::processor::<Registered>("registered", "1.0.0")
-        .description("Tells what it was given")
-        .author("the veracity authors")
-        .example("registered: {token: x}")
-);
-register!(
-    Plugin::processor::<Registered>("privileged", "1.0.0")
-        .description("Tells what it was given")
-        .author("the veracity authors")
-        .example("privileged: {token: x}")
-        .capabilities(&[Capability::RawRows, Capability::Metrics])
-);
-
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    /// What nobody is to see.
-    token: Secret,
-    /// How loud.
-    #[serde(default = "ten")]
-    volume: u32,
-}
-
-fn ten() -> u32 {
-    10
-}
-
-struct Registered(Settings);
-
-impl Processor for Registered {
-    type Config = Settings;
-
-    fn build(settings: Settings) -> Result<Self, ConfigError> {
-        match settings.volume {
-            0..=11 => Ok(Self(settings)),
-            _ => Err(ConfigError::field("/volume", "it goes to eleven")),
-        }
-    }
-}
-
-#[async_trait]
-impl ResultProcessor for Registered {
-    async fn process(
-        &self,
-        report: &Report,
-        context: &ProcessContext,
-    ) -> Result<Outcome, ProcessorError> {
-        let rows = report.results[0].sample.len();
-        let (metrics, volume) = (context.metrics.len(), self.0.volume);
-        let note = format!("{} {rows} {metrics} {volume}", context.instance);
-        match context.config.get("/volume") {
-            Some(volume) if volume == 0 => Err(ProcessorError::permanent(format!(
-                "{} was refused",
-                self.0.token.expose()
-            ))),
-            _ => Ok(Outcome::done().with_note(note)),
-        }
-    }
-}
-
-#[test]
-fn a_registered_processor_gets_its_defaults_and_what_it_may_see() {
-    for (name, note) in [
-        ("registered", "registered 0 0 10"),
-        ("privileged", "privileged 1 1 10"),
-    ] {
-        let plugin = linked(Kind::Processor, name);
-        let mut host = RecordingHost::new(plugin, json!({"token": "hunter2"}))
-            .unwrap()
-            .metric(Metric {
-                name: "rows".into(),
-                value: 1.0,
-                kind: MetricKind::Gauge,
-                help: String::new(),
-                labels: [].into(),
-            });
-        assert_eq!(host.config()["volume"], 10);
-        let report = ReportBuilder::new("orders")
-            .failed("keys", "id > 0")
-            .violations(1, [json!({"id": 0})])
-            .build();
-        let told = host.deliver(&report).answer.unwrap().note;
-        assert_eq!(told.as_deref(), Some(note));
-        assert_no_secret(&host.said(), &["hunter2"]);
-    }
-}
-
-#[test]
-#[should_panic(expected = "the secret `hunter2` is told: ..")]
-fn a_secret_that_a_plugin_tells_is_found() {
-    let plugin = linked(Kind::Processor, "registered");
-    let mut host = RecordingHost::new(plugin, json!({"token": "hunter2", "volume": 0})).unwrap();
-    host.deliver(&report());
-    assert_no_secret(&host.said(), &["hunter2"]);
-}
-
-#[test]
-fn wrong_settings_are_told_by_field_and_without_values() {
-    let cases = [
-        (json!({}), "\"token\" is a required property"),
-        (
-            json!({"token": 7}),
-            "token: value is not of type \"string\"",
-        ),
-        (
-            json!({"token": "x", "volume": "loud"}),
-            "volume: value is not of type \"integer\"",
-        ),
-        (
-            json!({"token": "x", "volum": 1}),
-            "Additional properties are not allowed ('volum' was unexpected)",
-        ),
-        (
-            json!({"token": "x", "volume": 12}),
-            "volume: it goes to eleven",
-        ),
-        (json!("x"), "expected a mapping of settings"),
-    ];
-    for (config, expected) in cases {
-        let plugin = linked(Kind::Processor, "registered");
-        let error = RecordingHost::new(plugin, config.clone()).err().unwrap();
-        assert_eq!(error.to_string(), expected, "{config}");
-    }
-}
-
-#[test]
-#[should_panic(expected = "no hook `nothing` is linked; there are `deafened`, `watchful`")]
-fn a_plugin_that_is_not_linked_is_told_with_those_that_are() {
-    linked(Kind::Hook, "nothing");
-}
-
-register!(
-    Plugin::hook::<Watchful>("watchful", "1.0.0")
-        .description("Counts")
-        .subscribes(|| subscription(Mode::Queued))
-);
-register!(
-    Plugin::hook::<Watchful>("deafened", "1.0.0")
-        .description("Counts")
-        .subscribes(|| subscription(Mode::Synchronous))
-);
-
-fn subscription(mode: Mode) -> Subscription {
-    let mut subscription = Subscription::default();
-    subscription.events = vec!["assertion.end".to_owned()];
-    subscription.mode = mode;
-    subscription
-}
-
-#[derive(serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Default)]
-struct Watchful {
-    events: AtomicU32,
-}
-
-impl Hook for Watchful {
-    type Config = Nothing;
-
-    fn build(_: Nothing) -> Result<Self, ConfigError> {
-        Ok(Self::default())
-    }
-}
-
-#[async_trait]
-impl EventHook for Watchful {
-    async fn handle(
-        &self,
-        events: &[Arc<Event>],
-        context: &ProcessContext,
-    ) -> Result<Outcome, ProcessorError> {
-        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        self.events.fetch_add(count, Ordering::Relaxed);
-        context.state.set("last", events[0].name.to_string());
-        Ok(Outcome::done())
-    }
-
-    async fn flush(&self, context: &ProcessContext) -> Result<Outcome, ProcessorError> {
-        let count = self.events.load(Ordering::Relaxed);
-        let last = context.state.get("last").unwrap_or_default();
-        let action = Action::publish("events", format!("{count} up to {last}"));
-        Ok(Outcome::done().with_action(action))
-    }
-}
-
-#[test]
-fn a_hook_gets_the_events_that_it_subscribed_to_in_batches_or_one_by_one() {
-    let report = ReportBuilder::new("orders")
-        .passed("keys", "a")
-        .failed("keys", "b")
-        .passed("keys", "c")
-        .build();
-    let events = events(&report);
-    for (name, calls) in [("watchful", 2), ("deafened", 3)] {
-        let mut host = RecordingHost::new(linked(Kind::Hook, name), json!(null))
-            .unwrap()
-            .batch(2);
-        let answers = host.handle(&events);
-        assert_eq!(answers.len(), calls, "{name}");
-        answers.iter().for_each(assert_delivered);
-        let flushed = host.flush();
-        let action = assert_action(&flushed, ActionKind::Publish);
-        let expected = Action::publish("events", "3 up to \"assertion.end\"");
-        assert_eq!(action, &expected);
-        assert_eq!(host.shutdown(), Ok(()));
-    }
-    let mut host = RecordingHost::hook(Box::new(Watchful::default()));
-    assert_eq!(host.handle(&events).len(), 1, "all at once");
-    let flushed = host.flush();
-    assert!(format!("{flushed:?}").contains(&events.len().to_string()));
-}
-
-/// Sends what is published to a server, a line each, and waits for an `ok`.
-struct Lines(SocketAddr);
-
-#[async_trait]
-impl Channel for Lines {
-    async fn publish(
-        &self,
-        parcel: &Parcel,
-        _: &ProcessContext,
-    ) -> Result<Outcome, ProcessorError> {
-        let failed = |error: std::io::Error| ProcessorError::retryable(error.kind().to_string());
-        let mut stream = TcpStream::connect(self.0).await.map_err(failed)?;
-        let line = format!("{}\n", parcel.message);
-        stream.write_all(line.as_bytes()).await.map_err(failed)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.map_err(failed)?;
-        match &*answer {
-            b"ok\n" => Ok(Outcome::done()),
-            b"" => Err(ProcessorError::retryable("it says nothing")),
-            _ => Err(ProcessorError::permanent("it does not speak our language")),
-        }
-    }
-}
-
-#[test]
-fn a_channel_meets_a_server_that_resets_keeps_silent_and_then_takes_it() {
-    let server = Server::start([
-        vec![Step::hear("\n"), Step::Reset],
-        vec![Step::hear("\n")],
-        vec![Step::hear("\n"), Step::say("ok\n")],
-        vec![Step::hear("\n"), Step::say(faults::GARBAGE)],
-        vec![Step::Hang],
-    ]);
-    let mut host = RecordingHost::channel(Box::new(Lines(server.address())));
-    let parcel = Parcel::new(json!({"n": 1}), "tested", "orders");
-    let delivered = host.publish(&parcel);
-    assert_delivered(&delivered);
-    assert_eq!(delivered.attempts, 3);
-    let reset = &host.calls()[1].answer;
-    assert_retryable(reset, &ErrorKind::ConnectionReset.to_string());
-    assert_retryable(&host.calls()[2].answer, "it says nothing");
-    assert_permanent(&host.publish(&parcel), "language");
-    assert_eq!(
-        server.heard()[..4],
-        [
-            b"{\"n\":1}\n".to_vec(),
-            b"{\"n\":1}\n".to_vec(),
-            b"{\"n\":1}\n".to_vec(),
-            b"{\"n\":1}\n".to_vec()
-        ]
-    );
-
-    let limit = Duration::from_millis(200);
-    let mut hanging = RecordingHost::channel(Box::new(Lines(server.address()))).limit(limit);
-    assert_eq!(hanging.publish(&parcel).status, DeliveryStatus::Hung);
-
-    let refusing = Server::refusing();
-    let mut refused = RecordingHost::channel(Box::new(Lines(refusing.address()))).retries(1);
-    let delivered = refused.publish(&parcel);
-    assert_retryable(&delivered, &ErrorKind::ConnectionRefused.to_string());
-    assert_eq!(delivered.attempts, 2);
 }
 
 #[test]
