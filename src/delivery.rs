@@ -1,9 +1,11 @@
 //! The processors of a suite, made ready; and a run whose report they get.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use futures::executor::block_on;
 use veracity_host::{Configuration, Delivered, Host};
-use veracity_processor::{ConfigError, DeliveryStatus, Report};
+use veracity_processor::{ConfigError, DeliveryStatus, EventSink, Report};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -30,6 +32,9 @@ pub fn host(suite: &VerificationSuite, folder: &Path, origin: &str) -> Result<Ho
     configuration.origin = origin.to_owned();
     configuration.base.clone_from(&folder);
     configuration.processors = processing.processors.clone();
+    configuration.hooks = processing.hooks.clone();
+    configuration.channels = processing.channels.clone();
+    configuration.webhooks = processing.webhooks.clone();
     configuration.directories = processing
         .plugin_directories
         .iter()
@@ -75,12 +80,49 @@ impl VerificationSuite {
     /// wrong later is in the report.
     pub async fn run_and_deliver(&self, engine: &Engine) -> Result<Report> {
         let mut host = host(self, Path::new(""), "")?;
-        host.open_store();
-        host.start();
-        let mut report = self.run(engine).await;
-        deliver(&host, &mut report);
-        Ok(report)
+        // The host blocks, which the thread of a runtime must not.
+        let (suite, engine) = (self.clone(), engine.clone());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let work = move || {
+            host.open_store();
+            // Nobody waits any more if the future was dropped.
+            let _ = sender.send(run_watched(&suite, &engine, &host).0);
+        };
+        let thread = std::thread::Builder::new().name("veracity-run".to_owned());
+        let no_thread = |error| Error::execution(format!("no thread could be started: {error}"));
+        thread.spawn(work).map_err(no_thread)?;
+        receiver.await.map_err(|_| {
+            Error::execution("delivering panicked; this is a bug of veracity".to_owned())
+        })
     }
+}
+
+/// Starts the processors and hooks of `host`, verifies `suite` with `engine` unless one of
+/// them says that it may not begin, carries the report to the processors and ends all of
+/// them. Blocks meanwhile.
+pub fn run_watched(suite: &VerificationSuite, engine: &Engine, host: &Host) -> (Report, Delivered) {
+    let upcoming = engine.upcoming(suite);
+    let sink: Option<Arc<dyn EventSink>> = match host.hooks().next() {
+        Some(_) => Some(Arc::new(host.sink())),
+        None => None,
+    };
+    host.announce(&upcoming);
+    host.start();
+    let before = host.before_run(&upcoming);
+    let mut report = match &before.closed {
+        Some(closed) => {
+            let reason = format!(
+                "`{}` ended the run before it began: {}",
+                closed.by, closed.reason
+            );
+            engine.skip(suite, &upcoming, (&closed.by, &reason), sink)
+        }
+        // The engine has threads of its own; this one only waits.
+        None => block_on(engine.run_upcoming(suite, &upcoming, sink)),
+    };
+    report.warnings.extend(before.warnings);
+    let delivered = deliver(host, &mut report);
+    (report, delivered)
 }
 
 /// Carries `report` to the processors of `host`, ends them, and writes down in `report`

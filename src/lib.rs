@@ -11,10 +11,22 @@ pub mod source;
 pub mod suite;
 
 // The processors that come with veracity. A crate that is named nowhere is not linked.
+use veracity_alertmanager as _;
+use veracity_calendar as _;
+use veracity_channels as _;
 use veracity_console as _;
 use veracity_database as _;
 use veracity_email as _;
+use veracity_hooks as _;
 use veracity_json as _;
+use veracity_junit as _;
+use veracity_markdown as _;
+use veracity_openlineage as _;
+use veracity_pagerduty as _;
+use veracity_prometheus as _;
+use veracity_sarif as _;
+use veracity_slack as _;
+use veracity_teams as _;
 use veracity_webhook as _;
 
 pub use veracity_host::isolation::serve_if_worker;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::executor::block_on;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use veracity_console::{Console, Verbosity};
@@ -15,7 +14,7 @@ use super::interrupt::Signals;
 use super::options::{Format, Showing};
 use super::progress;
 use super::terminal::{Terminal, say};
-use crate::delivery::deliver;
+use crate::delivery::run_watched;
 use crate::engine::EngineBuilder;
 use crate::suite::VerificationSuite;
 
@@ -39,13 +38,10 @@ pub fn verify(
         stop.within(GRACE);
     });
     host.open_store();
-    host.start();
     let watched =
         (terminal.is_watched && !look.is_quiet()).then(|| progress::show(engine.progress()));
-    // The engine has threads of its own; this one only waits.
-    let mut report = block_on(suite.run(&engine));
+    let (report, delivered) = run_watched(suite, &engine, &host);
     drop(watched);
-    let delivered = deliver(&host, &mut report);
     complain(&report, &delivered);
     let mut exit = match signals.received() {
         Some(number) => Exit::signal(number),

@@ -19,6 +19,7 @@ use super::plan::{DatasetPlan, Wanted};
 use super::primitive::Frequency;
 use super::progress::Progress;
 use super::queries;
+use super::watch::Watch;
 use crate::source::OpenDataset;
 
 /// Where the value of a primitive came from.
@@ -87,6 +88,8 @@ pub struct Work<'a> {
     pub outcomes: &'a Mutex<Outcomes>,
     /// Who watches.
     pub progress: &'a Progress,
+    /// Who is told.
+    pub watch: &'a Watch,
 }
 
 /// Runs every plan.
@@ -95,7 +98,10 @@ pub async fn run(work: &Work<'_>) {
     let mut tables: Vec<Option<Arc<dyn TableProvider>>> = Vec::with_capacity(work.open.len());
     for (index, open) in work.open.iter().enumerate() {
         let table = match (open, &work.plans[index]) {
-            (Some(open), Some(plan)) => work.table(index, open, plan).await,
+            (Some(open), Some(plan)) => {
+                work.watch.dataset_begins(&open.name);
+                work.table(index, open, plan).await
+            }
             _ => None,
         };
         tables.push(table);
@@ -106,6 +112,7 @@ pub async fn run(work: &Work<'_>) {
             async move {
                 if let (Some(open), Some(plan)) = (&work.open[index], &work.plans[index]) {
                     work.dataset(index, open, plan, tables).await;
+                    work.watch.dataset_ends(&open.name, &work.spent(index));
                 }
             }
             .boxed()
@@ -128,6 +135,15 @@ impl Work<'_> {
             .lock()
             .expect("nothing panics while it holds the outcomes");
         change(outcomes.costs.entry(dataset).or_default());
+    }
+
+    /// What reading the dataset took so far.
+    fn spent(&self, dataset: usize) -> Cost {
+        let outcomes = self
+            .outcomes
+            .lock()
+            .expect("nothing panics while it holds the outcomes");
+        outcomes.costs.get(&dataset).cloned().unwrap_or_default()
     }
 
     /// The table that queries run on; `None` (and every primitive failed) if it cannot be

@@ -27,6 +27,7 @@ mod simplify;
 mod statistics;
 mod text;
 mod value;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use uuid::Uuid;
 use veracity_processor::{
-    AssertionResult, DatasetReport, Report, Run, RunKey, Status, Summary, Verdict,
+    AssertionResult, DatasetReport, EventSink, Report, Run, RunKey, Status, Summary, Upcoming,
+    Verdict,
 };
 
 use crate::error::{Error, Result};
@@ -49,6 +51,7 @@ use execute::{Outcomes, Work};
 use prepare::{Prepared, Settings, prepare};
 pub use progress::{DatasetProgress, Progress};
 use report::RunFacts;
+use watch::Watch;
 
 /// Stack of the threads that plan and run: deep expressions are planned by recursion.
 const STACK_BYTES: usize = 64 << 20;
@@ -264,20 +267,80 @@ impl Engine {
         })
     }
 
+    /// A run of `suite` that is about to begin: its identity and what can be said of it
+    /// before anything is read.
+    pub fn upcoming(&self, suite: &VerificationSuite) -> Upcoming {
+        let settings = self.settings(Utc::now());
+        let key = RunKey::new(settings.date.to_string(), settings.run_tags.clone());
+        let started_at = report::rfc3339(settings.now);
+        let mut run = Run::new(Uuid::now_v7(), &suite.name, key, started_at);
+        run.engine = veracity_processor::Engine::new(env!("CARGO_PKG_VERSION"), "local");
+        let mut upcoming = Upcoming::new(run);
+        let names = suite.datasets.iter().map(|dataset| dataset.name.clone());
+        upcoming.datasets = names.collect();
+        for check in &suite.checks {
+            upcoming.checks.push(check.name.clone());
+            let of_assertions = check.assertions.iter().flat_map(|one| &one.tags);
+            upcoming
+                .tags
+                .extend(check.tags.iter().chain(of_assertions).cloned());
+            upcoming.assertions += check.assertions.len() as u64;
+        }
+        upcoming.tags.sort();
+        upcoming.tags.dedup();
+        upcoming
+    }
+
+    /// The report of a run of `suite` that the processor `gate` ended before it began, for
+    /// `reason`: every assertion is skipped. `sink` is told.
+    pub fn skip(
+        &self,
+        suite: &VerificationSuite,
+        upcoming: &Upcoming,
+        (gate, reason): (&str, &str),
+        sink: Option<Arc<dyn EventSink>>,
+    ) -> Report {
+        let settings = self.settings(begun_at(upcoming));
+        let facts = RunFacts {
+            id: upcoming.run.id,
+            finished_at: Utc::now(),
+            duration_ms: 0,
+            interrupted: Some(reason.to_owned()),
+        };
+        let mut report = unprepared(suite, &settings, &facts, Status::Skipped, reason);
+        report.run.gate = Some(gate.to_owned());
+        Watch::new(&upcoming.run, sink).skipped(&report);
+        report
+    }
+
     /// Verifies `suite`. Whatever goes wrong is in the report.
     pub async fn run(&self, suite: &VerificationSuite) -> Report {
+        self.run_upcoming(suite, &self.upcoming(suite), None).await
+    }
+
+    /// Verifies `suite` in the run that `upcoming` announced, and tells `sink` what happens.
+    /// Whatever goes wrong is in the report.
+    pub async fn run_upcoming(
+        &self,
+        suite: &VerificationSuite,
+        upcoming: &Upcoming,
+        sink: Option<Arc<dyn EventSink>>,
+    ) -> Report {
         let started = Instant::now();
-        let begun_at = Utc::now();
+        let begun_at = begun_at(upcoming);
         let settings = self.settings(begun_at);
-        let id = Uuid::now_v7();
+        let id = upcoming.run.id;
+        let watch = Arc::new(Watch::new(&upcoming.run, sink));
+        watch.begins(upcoming.assertions);
         let suite = Arc::new(suite.clone());
         let findings = Arc::new(Findings::default());
         let (send, receive) = tokio::sync::oneshot::channel::<Result<()>>();
         let task = self.spawn({
             let (suite, settings) = (Arc::clone(&suite), settings.clone());
             let (findings, progress) = (Arc::clone(&findings), self.progress.clone());
+            let watch = Arc::clone(&watch);
             async move {
-                let done = find_out(suite, settings, &findings, &progress).await;
+                let done = find_out(suite, settings, &findings, &progress, &watch).await;
                 // The run may have been interrupted: then nobody waits.
                 let _ = send.send(done);
             }
@@ -309,7 +372,7 @@ impl Engine {
             Ok(outcomes) => outcomes,
             Err(poisoned) => poisoned.into_inner(),
         };
-        match (findings.prepared.get(), ended) {
+        let report = match (findings.prepared.get(), ended) {
             (Some(prepared), _) => report::report(prepared, &outcomes, &facts),
             (None, Ended::Failed(reason)) => {
                 unprepared(&suite, &settings, &facts, Status::Error, &reason)
@@ -321,7 +384,9 @@ impl Engine {
                 Status::Skipped,
                 "the run ended before it was planned",
             ),
-        }
+        };
+        watch.ends(&report);
+        report
     }
 
     fn spawn(
@@ -369,6 +434,7 @@ async fn find_out(
     settings: Settings,
     findings: &Findings,
     progress: &Progress,
+    watch: &Watch,
 ) -> Result<()> {
     let concurrency = settings.cores;
     let prepared = prepare(suite, settings).await?;
@@ -381,9 +447,16 @@ async fn find_out(
         concurrency,
         outcomes: &findings.outcomes,
         progress,
+        watch,
     };
     execute::run(&work).await;
     Ok(())
+}
+
+/// When the run that `upcoming` announced began.
+fn begun_at(upcoming: &Upcoming) -> DateTime<Utc> {
+    let started = DateTime::parse_from_rfc3339(&upcoming.run.started_at);
+    started.map_or_else(|_| Utc::now(), |started| started.with_timezone(&Utc))
 }
 
 /// The report of a run that ended before its assertions were bound.
@@ -395,8 +468,8 @@ fn unprepared(
     reason: &str,
 ) -> Report {
     let key = RunKey::new(settings.date.to_string(), settings.run_tags.clone());
-    let mut run = Run::new(facts.id, &suite.name, key, settings.now.to_rfc3339());
-    run.finished_at = facts.finished_at.to_rfc3339();
+    let mut run = Run::new(facts.id, &suite.name, key, report::rfc3339(settings.now));
+    run.finished_at = report::rfc3339(facts.finished_at);
     run.duration_ms = facts.duration_ms;
     run.interrupted = facts.interrupted.clone();
     let mut report = Report::new(run);
@@ -405,7 +478,11 @@ fn unprepared(
             let expression = assertion.expression();
             let mut result = AssertionResult::new(&check.name, assertion.display_name());
             result.expression = expression;
+            result.dataset = check.dataset.clone().unwrap_or_default();
             result.severity = assertion.severity.unwrap_or(check.severity);
+            result.tags = check.tags.iter().chain(&assertion.tags).cloned().collect();
+            result.tags.sort();
+            result.tags.dedup();
             result.status = status;
             result.reason = Some(reason.to_owned());
             result.location = assertion.location.clone();

@@ -72,7 +72,8 @@ pub fn report(prepared: &Prepared, outcomes: &Outcomes, facts: &RunFacts) -> Rep
     report
 }
 
-fn rfc3339(time: DateTime<Utc>) -> String {
+/// RFC 3339, UTC, to the millisecond.
+pub fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 

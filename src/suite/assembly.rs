@@ -1,6 +1,9 @@
 //! The keys of a suite file put together to a suite, with the places that only
 //! validation asks for.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
 use veracity_processor::Location;
 
 use super::schema::{
@@ -51,12 +54,24 @@ impl<'t> Assembly<'t> {
             fail_on: keys.fail_on.unwrap_or_default(),
             processing: Processing::default(),
         };
-        self.processing(
-            &mut suite.processing,
-            keys.processors,
-            keys.plugins,
-            keys.store,
+        let processing = &mut suite.processing;
+        processing.processors =
+            self.instances("processor", "", keys.processors, &mut processing.places);
+        processing.hooks = self.instances("hook", "/hooks", keys.hooks, &mut processing.places);
+        processing.channels = self.instances(
+            "channel",
+            "/channels",
+            keys.channels,
+            &mut processing.places,
         );
+        self.plugins(processing, keys.plugins);
+        if let Some(url) = keys.store {
+            if let Err(message) = veracity_host::check_store_url(&url.value) {
+                let help = "a store is `sqlite://FILE`, `postgres://..` or `mysql://..`";
+                self.refuse(message, url.location(self.file), help);
+            }
+            processing.store = Some(url.value.into());
+        }
         for (name, entry) in keys.datasets.0 {
             if let Some((dataset, here)) = self.dataset(name, entry) {
                 suite.datasets.push(dataset);
@@ -71,37 +86,46 @@ impl<'t> Assembly<'t> {
         (suite, places)
     }
 
-    fn processing(
+    /// The settings of each of `entries`, which are of the kind `what`; places go to
+    /// `places`, by their pointers below `root`.
+    fn instances(
         &mut self,
-        processing: &mut Processing,
-        processors: Option<Entries<Placed<Setting>>>,
-        plugins: Option<PluginKeys>,
-        store: Option<Placed<String>>,
-    ) {
-        for (name, setting) in processors.into_iter().flat_map(|entries| entries.0) {
-            let path = format!("/{}", escaped(&name.value));
-            let places = &mut processing.places;
+        what: &str,
+        root: &str,
+        entries: Option<Entries<Placed<Setting>>>,
+        places: &mut BTreeMap<String, Location>,
+    ) -> Vec<(String, Value)> {
+        let mut instances = Vec::new();
+        for (name, setting) in entries.into_iter().flat_map(|entries| entries.0) {
+            let path = format!("{root}/{}", escaped(&name.value));
             if places
                 .insert(path.clone(), name.location(self.file))
                 .is_some()
             {
-                let message = format!("processor `{}` is configured twice", name.value);
+                let message = format!("{what} `{}` is configured twice", name.value);
                 let help = "give one of them another name, and say `use:` what it is";
                 self.refuse(message, name.location(self.file), help);
                 continue;
             }
             let value = setting.value(&path, self.file, places);
-            processing.processors.push((name.value, value));
+            instances.push((name.value, value));
         }
+        instances
+    }
+
+    fn plugins(&mut self, processing: &mut Processing, plugins: Option<PluginKeys>) {
         let plugins = plugins.unwrap_or_default();
         processing.plugin_directories = plugins.directories.unwrap_or_default();
         processing.disabled = plugins.disabled.unwrap_or_default();
-        if let Some(url) = store {
-            if let Err(message) = veracity_host::check_store_url(&url.value) {
-                let help = "a store is `sqlite://FILE`, `postgres://..` or `mysql://..`";
-                self.refuse(message, url.location(self.file), help);
-            }
-            processing.store = Some(url.value.into());
+        let webhooks = plugins.webhooks.unwrap_or_default();
+        if let Some(allowed) = webhooks.allow_private {
+            let name = "allow_private".to_owned();
+            processing.webhooks.insert(name, allowed.into());
+        }
+        if let Some(file) = webhooks.tls_ca_file {
+            processing
+                .webhooks
+                .insert("tls_ca_file".to_owned(), file.into());
         }
     }
 

@@ -87,6 +87,20 @@ impl SuiteBuilder {
         self
     }
 
+    /// Adds a hook, configured under `name`. `settings` are those every hook has, among them
+    /// `use` where its name is not `name`, and its own.
+    pub fn hook(mut self, name: impl Into<String>, settings: serde_json::Value) -> Self {
+        self.suite.processing.hooks.push((name.into(), settings));
+        self
+    }
+
+    /// Adds a channel, configured under `name`. `settings` are those every channel has, among
+    /// them `use` where its name is not `name`, and its own.
+    pub fn channel(mut self, name: impl Into<String>, settings: serde_json::Value) -> Self {
+        self.suite.processing.channels.push((name.into(), settings));
+        self
+    }
+
     /// Sets the store that keeps reports and what is to be delivered: a `sqlite://`,
     /// `postgres://` or `mysql://` URL.
     pub fn store(mut self, url: impl Into<Secret>) -> Self {

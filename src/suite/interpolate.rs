@@ -26,7 +26,7 @@ pub(super) enum Hidden<'n> {
 
 /// The keys of a suite below which secrets may stand. What stands elsewhere is shown in
 /// plans and reports.
-const WITH_SECRETS: [&str; 2] = ["processors", "store"];
+const WITH_SECRETS: [&str; 4] = ["processors", "hooks", "channels", "store"];
 
 /// Fills in variables.
 pub(super) struct Filler<'a> {
@@ -72,7 +72,7 @@ impl Filler<'_> {
         let before = self.found.len();
         let mut hidden = |what: Hidden<'_>| {
             if !hides {
-                let message = "secrets may only stand under `processors` and in `store`";
+                let message = "secrets may only stand under `processors`, `hooks` and `channels`, and in `store`";
                 return Err(message.to_owned());
             }
             let secret = (self.secrets)(what)?;

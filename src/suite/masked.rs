@@ -73,7 +73,7 @@ impl Section {
         let root = *self.root.get_or_insert(indent);
         let name = inside.split(':').next().unwrap_or_default();
         let name = name.trim_end().trim_matches(['"', '\'']);
-        if matches!(name, "processors" | "store") {
+        if matches!(name, "processors" | "hooks" | "channels" | "store") {
             // Wrongly indented, perhaps.
             self.is_secret = true;
         } else if indent <= root && !inside.starts_with('-') {

@@ -20,9 +20,42 @@ use super::{Format, FormatOptions, Integrity, OnNull};
 /// names have the settings of the plugins linked into this program.
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(SuiteKeys).to_value();
-    let mut processors = Map::new();
+    let kinds = [
+        (
+            Kind::Processor,
+            "processors",
+            "",
+            veracity_host::Settings::schema(),
+        ),
+        (
+            Kind::Hook,
+            "hooks",
+            "hook-",
+            veracity_host::HookSettings::schema(),
+        ),
+        (
+            Kind::Channel,
+            "channels",
+            "channel-",
+            veracity_host::ChannelSettings::schema(),
+        ),
+    ];
+    for (kind, key, prefix, shared) in kinds {
+        let instances = plugins_of(kind, prefix, shared, &mut schema);
+        schema["properties"][key]["properties"] = Value::Object(instances);
+    }
+    if let Some(keys) = schema["$defs"].as_object_mut() {
+        keys.sort_keys();
+    }
+    schema
+}
+
+/// The plugins of `kind` by name, each as a reference to its settings among the definitions
+/// of `schema`, with the `shared` ones of its kind.
+fn plugins_of(kind: Kind, prefix: &str, shared: &Value, schema: &mut Value) -> Map<String, Value> {
+    let mut instances = Map::new();
     let mut plugins: Vec<_> = Plugin::linked()
-        .filter(|plugin| plugin.kind() == Kind::Processor)
+        .filter(|plugin| plugin.kind() == kind)
         .map(Plugin::info)
         .collect();
     plugins.sort_by(|a, b| a.name.cmp(&b.name));
@@ -30,15 +63,14 @@ pub fn schema() -> Value {
         let mut settings = plugin.config_schema;
         let own = settings["properties"].as_object().cloned();
         let mut properties = own.unwrap_or_default();
-        let common = veracity_host::Settings::schema()["properties"]
-            .as_object()
-            .cloned();
+        let common = shared["properties"].as_object().cloned();
         properties.extend(common.unwrap_or_default());
         // Nothing at all stands for no settings.
         if settings["required"].is_null() {
             settings["type"] = json!(["object", "null"]);
         }
-        let places = format!("#/$defs/{}/", plugin.name);
+        let name = format!("{prefix}{}", plugin.name);
+        let places = format!("#/$defs/{name}/");
         settings["properties"] = Value::Object(properties);
         settings["description"] = plugin.description.into();
         if let Some(settings) = settings.as_object_mut() {
@@ -48,15 +80,11 @@ pub fn schema() -> Value {
         // What it refers to stands below it now.
         let text = settings.to_string().replace("\"#/", &format!("\"{places}"));
         let settings = serde_json::from_str(&text).unwrap_or_default();
-        schema["$defs"][&plugin.name] = settings;
-        let refers = json!({"$ref": format!("#/$defs/{}", plugin.name)});
-        processors.insert(plugin.name, refers);
+        let refers = json!({"$ref": format!("#/$defs/{name}")});
+        schema["$defs"][name] = settings;
+        instances.insert(plugin.name, refers);
     }
-    if let Some(keys) = schema["$defs"].as_object_mut() {
-        keys.sort_keys();
-    }
-    schema["properties"]["processors"]["properties"] = Value::Object(processors);
-    schema
+    instances
 }
 
 /// A veracity suite: what must hold for some datasets.
@@ -79,21 +107,41 @@ pub(super) struct SuiteKeys {
     /// What gets the report, by the names of its instances: processors with their
     /// settings (`veracity processors list`).
     pub processors: Option<Entries<Placed<Setting>>>,
-    /// Where plugins that are programs of their own are found, and which are not used.
+    /// What watches the run, by the names of its instances: hooks with their settings
+    /// (`veracity processors list`).
+    pub hooks: Option<Entries<Placed<Setting>>>,
+    /// Where plugins publish messages, by the names of its instances: channels with their
+    /// settings (`veracity processors list`).
+    pub channels: Option<Entries<Placed<Setting>>>,
+    /// Where plugins that are programs of their own are found, which are not used, and what
+    /// they may do.
     pub plugins: Option<PluginKeys>,
     /// URL of the database that keeps reports and what is to be delivered: `sqlite://`,
     /// `postgres://` or `mysql://`.
     pub store: Option<Placed<String>>,
 }
 
-/// Where plugins are found, and which are not used.
+/// Where plugins are found, which are not used, and what they may do.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PluginKeys {
     /// Folders whose folders hold a `plugin.yaml` each; relative to the suite file.
     pub directories: Option<Vec<String>>,
-    /// Processors, or names they are configured under, that are not used.
+    /// Plugins, or names they are configured under, that are not used.
     pub disabled: Option<Vec<String>>,
+    /// How requests are made to URLs that plugins name themselves.
+    pub webhooks: Option<WebhookKeys>,
+}
+
+/// How requests are made to URLs that plugins name themselves.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookKeys {
+    /// Whether they may go to addresses that are not public. Default: false.
+    pub allow_private: Option<bool>,
+    /// Certificates of authorities that are trusted beside those of the system, as PEM;
+    /// relative to the suite file.
+    pub tls_ca_file: Option<String>,
 }
 
 /// A dataset: its path, or a mapping.
@@ -299,8 +347,9 @@ mod tests {
     #[test]
     fn the_json_schema_of_suite_files_is_stable_and_describes_every_key() {
         let schema = schema();
-        let processors = schema["properties"]["processors"]["properties"].as_object();
-        for (name, reference) in processors.unwrap() {
+        let keys = ["processors", "hooks", "channels"];
+        let plugins = keys.map(|key| schema["properties"][key]["properties"].as_object().unwrap());
+        for (name, reference) in plugins.into_iter().flatten() {
             let target = reference["$ref"]
                 .as_str()
                 .unwrap()

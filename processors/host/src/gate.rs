@@ -34,14 +34,18 @@ pub struct Closed {
 }
 
 impl Host {
-    /// From now on events are about the run of `upcoming`. Asks the processors that serve
+    /// From now on events are about the run of `upcoming`.
+    pub fn announce(&self, upcoming: &Upcoming) {
+        let run = &upcoming.run;
+        self.ground
+            .begin(EventRun::new(run.id, &run.suite, run.key.clone()));
+    }
+
+    /// Asks the processors that serve
     /// the stage `before_run` whether it may begin, wave by wave; those of later waves are
     /// not asked when one said no. One that fails does not keep the run from beginning.
     /// Blocks.
     pub fn before_run(&self, upcoming: &Upcoming) -> Before {
-        let run = &upcoming.run;
-        self.ground
-            .begin(EventRun::new(run.id, &run.suite, run.key.clone()));
         let upcoming = Arc::new(upcoming.clone());
         let mut before = Before::default();
         for wave in self.waves() {
