@@ -1,11 +1,10 @@
 //! The processors of a suite, made ready; and a run whose report they get.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use futures::executor::block_on;
 use veracity_host::{Configuration, Delivered, Host};
-use veracity_processor::{ConfigError, DeliveryStatus, EventSink, Report};
+use veracity_processor::{ConfigError, DeliveryStatus, Report};
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -102,10 +101,7 @@ impl VerificationSuite {
 /// them. Blocks meanwhile.
 pub fn run_watched(suite: &VerificationSuite, engine: &Engine, host: &Host) -> (Report, Delivered) {
     let upcoming = engine.upcoming(suite);
-    let sink: Option<Arc<dyn EventSink>> = match host.hooks().next() {
-        Some(_) => Some(Arc::new(host.sink())),
-        None => None,
-    };
+    let sink = host.sink();
     host.announce(&upcoming);
     host.start();
     let before = host.before_run(&upcoming);

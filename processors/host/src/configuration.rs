@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use veracity_processor::{ConfigError, FieldError, Kind, Secret};
+use veracity_processor::{Capability, ConfigError, FieldError, Kind, Secret};
 
 use crate::actions::ChannelSettings;
 use crate::error::PluginError;
@@ -28,6 +28,10 @@ pub struct Configuration {
     pub base: PathBuf,
     /// The settings of each instance, by its name.
     pub processors: Vec<(String, Value)>,
+    /// Files that the report of this run is written to, as well: the settings of the
+    /// processors that do so, by a name. They have the capability `output`, and what they
+    /// cannot write is not kept for later.
+    pub outputs: Vec<(String, Value)>,
     /// The settings of each hook, by its name.
     pub hooks: Vec<(String, Value)>,
     /// The settings of each channel, by its name.
@@ -106,7 +110,9 @@ impl Configuration {
         let mut instances: BTreeMap<String, Instance> = BTreeMap::new();
         let mut places: BTreeMap<&str, Place> = BTreeMap::new();
         let mut errors = Vec::new();
-        for (name, config) in &self.processors {
+        let outputs = self.outputs.iter().map(|output| (true, output));
+        let processors = self.processors.iter().map(|processor| (false, processor));
+        for (is_output, (name, config)) in processors.chain(outputs) {
             let at = pointer(name);
             if places.contains_key(&**name) {
                 errors.push(FieldError::new(at, format!("`{name}` is configured twice")));
@@ -119,10 +125,19 @@ impl Configuration {
                 secrets: &self.secrets,
             };
             match Instance::new(registry, given) {
-                Ok(instance) => {
+                Ok(mut instance) => {
                     if self.disabled.contains(name) {
                         instance.disable(format!("`{name}` is disabled"));
                     }
+                    if is_output && !instance.capabilities.contains(&Capability::Output) {
+                        let message = format!(
+                            "`{}` writes no report into a file; those that do are {}",
+                            instance.plugin,
+                            listed(outputs_of(registry).iter().map(String::as_str))
+                        );
+                        errors.push(FieldError::new(at, message));
+                    }
+                    instance.is_output = is_output;
                     places.insert(name, Place::of(&instance));
                     instances.insert(name.clone(), instance);
                 }
@@ -284,6 +299,16 @@ fn at(kind: Kind, name: &str, errors: Vec<FieldError>) -> Vec<FieldError> {
     errors
         .map(|error| FieldError::new(format!("{at}{}", error.path), error.message))
         .collect()
+}
+
+/// The plugins that write a report into a file.
+fn outputs_of(registry: &Registry) -> Vec<String> {
+    let entries = registry.list(Kind::Processor).into_iter();
+    let writes = entries.filter(|entry| {
+        let info = entry.info();
+        info.is_ok_and(|info| info.capabilities.contains(&Capability::Output))
+    });
+    writes.map(|entry| entry.name.clone()).collect()
 }
 
 /// The path of an instance.

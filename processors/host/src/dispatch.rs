@@ -96,7 +96,7 @@ impl Dispatch {
                         idempotency_key: idempotency_key(report.run.id, name),
                         attempts: 0,
                         insist: true,
-                        kept: self.spool.is_some(),
+                        kept: self.spool.is_some() && !instance.is_output,
                     };
                     given.insert(name, (job, None));
                 }
@@ -106,7 +106,9 @@ impl Dispatch {
         let mut work: BTreeMap<String, Work> = BTreeMap::new();
         let mut claims = self.claim(Vec::new(), &mut delivered);
         let of_this_run = claims.iter().filter(|claim| claim.run_id == report.run.id);
-        if of_this_run.count() < given.len() && claims.len() >= MOST_EARLIER {
+        if of_this_run.count() < given.values().filter(|(job, _)| job.kept).count()
+            && claims.len() >= MOST_EARLIER
+        {
             // What is left of earlier runs is due earlier, and more than is taken at once.
             let keys = given.values().map(|(job, _)| job.idempotency_key.clone());
             claims.extend(self.claim(keys.collect(), &mut delivered));
@@ -122,7 +124,7 @@ impl Dispatch {
         }
         let stored = self.keep.is_kept() && !unstored;
         for (name, (job, claim)) in given {
-            if stored && claim.is_none() {
+            if stored && job.kept && claim.is_none() {
                 // Stored, but not ours: another process was quicker, or it is settled.
                 skipped.insert(name, elsewhere(name, &job));
             } else {
@@ -256,7 +258,7 @@ impl Dispatch {
         names: impl Iterator<Item = (&'n str, &'n str)>,
     ) -> Vec<NewDelivery> {
         let new = names.filter_map(|(name, key)| {
-            let instance = self.instance(name)?;
+            let instance = self.instance(name).filter(|one| !one.is_output)?;
             Some(NewDelivery {
                 processor: name.to_owned(),
                 plugin: instance.plugin.clone(),
@@ -290,7 +292,11 @@ impl Dispatch {
         let Some(spool) = &self.spool else { return };
         let mut rest = Vec::new();
         for delivery in &mut delivered.deliveries {
-            let again = !delivery.status.is_settled()
+            let kept = self
+                .instance(&delivery.processor)
+                .is_some_and(|one| !one.is_output);
+            let again = kept
+                && !delivery.status.is_settled()
                 && !matches!(
                     delivery.status,
                     DeliveryStatus::Dead | DeliveryStatus::Panicked

@@ -1,6 +1,7 @@
 //! What calls to plugins need beside the plugins themselves.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -22,9 +23,10 @@ pub const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
 /// What calls to plugins need beside the plugins themselves: what is remembered, who watches,
 /// who is to be asked to end, what is to be done for them.
-#[derive(Debug)]
 pub struct Ground {
     suite: String,
+    /// The program's own ears, which are no plugins.
+    taps: RwLock<Vec<Arc<dyn EventSink>>>,
     /// By priority.
     hooks: Vec<Watcher>,
     pub(crate) actions: Actions,
@@ -34,6 +36,15 @@ pub struct Ground {
     run: Mutex<Arc<EventRun>>,
 }
 
+impl fmt::Debug for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ground")
+            .field("suite", &self.suite)
+            .field("hooks", &self.hooks)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Ground {
     pub(crate) fn new(suite: &str, mut hooks: Vec<Watcher>, actions: Actions) -> Self {
         hooks.sort_by_key(|hook| (hook.subscription.priority, hook.instance.name.clone()));
@@ -41,6 +52,7 @@ impl Ground {
         let run = EventRun::new(Uuid::nil(), suite, RunKey::default());
         Self {
             suite: suite.to_owned(),
+            taps: RwLock::default(),
             hooks,
             actions,
             stop: Stop::default(),
@@ -112,9 +124,33 @@ impl Ground {
 
     fn is_wanted(&self, name: EventName) -> bool {
         self.hooks.iter().any(|hook| hook.wants(name))
+            || self.taps().iter().any(|tap| tap.wants(name))
+    }
+
+    /// Adds a sink that gets every event it wants, while those it happens to wait.
+    pub(crate) fn tap(&self, tap: Arc<dyn EventSink>) {
+        let mut taps = self.taps.write().unwrap_or_else(PoisonError::into_inner);
+        taps.push(tap);
+    }
+
+    fn taps(&self) -> RwLockReadGuard<'_, Vec<Arc<dyn EventSink>>> {
+        self.taps.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether anybody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.taps().is_empty()
+            || self
+                .hooks
+                .iter()
+                .any(|hook| hook.instance.disabled().is_none())
     }
 
     fn spread(self: &Arc<Self>, events: Vec<Event>) {
+        for tap in self.taps().iter() {
+            let wanted = events.iter().filter(|event| tap.wants(event.name));
+            tap.emit(wanted.cloned().collect());
+        }
         let events: Vec<Arc<Event>> = events.into_iter().map(Arc::new).collect();
         for hook in &self.hooks {
             let taken =
@@ -308,8 +344,7 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// The way of events from an engine to the hooks.
-#[derive(Debug, Clone)]
-pub struct Sink(pub(crate) Arc<Ground>);
+pub struct Sink(pub Arc<Ground>);
 
 impl EventSink for Sink {
     fn wants(&self, name: EventName) -> bool {

@@ -4,7 +4,9 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use veracity_processor::{ActionRecord, ConfigError, Delivery, FieldError, Health, Report};
+use veracity_processor::{
+    ActionRecord, ConfigError, Delivery, EventSink, FieldError, Health, Report,
+};
 
 use crate::actions::{Actions, LogLine, Recorded};
 use crate::attempt::clean;
@@ -199,9 +201,16 @@ impl Host {
         self.ground.actions.channels.values()
     }
 
-    /// Where events of the run go, for the engine.
-    pub fn sink(&self) -> Sink {
-        Sink(Arc::clone(&self.ground))
+    /// Where events of the run go, for the engine; `None` if nobody watches.
+    pub fn sink(&self) -> Option<Arc<dyn EventSink>> {
+        let watched = self.ground.is_watched();
+        watched.then(|| Arc::new(Sink(Arc::clone(&self.ground))) as Arc<dyn EventSink>)
+    }
+
+    /// Has `tap` told of all events it wants. It is trusted: it is called where they happen,
+    /// and what happens waits for it.
+    pub fn tap(&self, tap: Arc<dyn EventSink>) {
+        self.ground.tap(tap);
     }
 
     /// What can be used to ask it to come to an end.

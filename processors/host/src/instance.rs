@@ -52,6 +52,8 @@ pub struct Instance {
     pub depends_on: Vec<String>,
     /// What its plugin needs beyond the ordinary.
     pub capabilities: Vec<Capability>,
+    /// Whether it writes the report of this run alone: nothing of it is kept for later.
+    pub is_output: bool,
     /// The stages at which it is called.
     pub stages: Vec<Stage>,
     /// Under which conditions it is called.
@@ -177,6 +179,7 @@ impl Instance {
             depends_on: Vec::new(),
             settings,
             capabilities: Vec::new(),
+            is_output: false,
             stages: Vec::new(),
             conditions: Conditions::default(),
             subscription: Subscription::default(),

@@ -43,7 +43,6 @@ pub use dispatch::{Resumed, idempotency_key};
 pub use error::PluginError;
 pub use filter::{View, view};
 pub use gate::{Before, Closed};
-pub use ground::Sink;
 pub use hooks::{HookRecord, HookSettings, Overflow};
 pub use host::{Delivered, HEALTH_LIMIT, Host, InstanceHealth, LIFECYCLE_LIMIT};
 pub use instance::Instance;
