@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde_json::Value;
 
-use crate::{AssertionResult, Event, EventRun, Moment, Report, Status, Subject, Timestamp};
+use crate::{
+    AssertionResult, DatasetReport, Event, EventRun, Moment, Report, Status, Subject, Timestamp,
+};
 
 /// The events of the run that gave `report`, from `suite.start` to `suite.end`, in order and
-/// a millisecond apart. What happened to the report afterwards, its deliveries, is not
-/// among them.
+/// a millisecond apart, as the engine tells them. What happened to the report afterwards,
+/// its deliveries, is not among them.
 ///
 /// ```
 /// use veracity_processor::testing::{ReportBuilder, events};
@@ -35,35 +37,12 @@ pub fn events(report: &Report) -> Vec<Arc<Event>> {
     let start = stream.event(Subject::Suite, Moment::Start);
     stream.push(start.with("assertions", report.summary.declared));
     for dataset in &report.datasets {
-        let start = stream.event(Subject::Dataset, Moment::Start);
-        stream.push(start.dataset(&*dataset.name));
-        let end = match &dataset.error {
-            Some(reason) => stream
-                .event(Subject::Dataset, Moment::Error)
-                .with("reason", reason.as_str()),
-            None => stream
-                .event(Subject::Dataset, Moment::End)
-                .with("rows", dataset.rows),
-        };
-        stream.push(end.dataset(&*dataset.name));
+        stream.dataset(dataset);
     }
-    let mut checks: Vec<&str> = Vec::new();
-    for result in &report.results {
-        if !checks.contains(&&*result.check) {
-            checks.push(&result.check);
-        }
+    for results in report.results.chunk_by(|a, b| a.check == b.check) {
+        stream.check(results);
     }
-    for check in checks {
-        let results = report.results.iter().filter(|one| one.check == check);
-        stream.check(check, &results.collect::<Vec<_>>());
-    }
-    let end = match &run.interrupted {
-        Some(reason) => stream
-            .event(Subject::Suite, Moment::Error)
-            .with("reason", reason.as_str()),
-        None => stream.event(Subject::Suite, Moment::End),
-    };
-    stream.push(end.outcome(word(&report.verdict)));
+    stream.end(report);
     stream.events
 }
 
@@ -85,51 +64,116 @@ impl Stream {
         self.events.push(Arc::new(event));
     }
 
-    fn check(&mut self, check: &str, results: &[&AssertionResult]) {
-        let start = self.event(Subject::Check, Moment::Start);
-        self.push(start.check(check));
-        for result in results {
-            if result.status != Status::Skipped {
-                self.assertion(result, Moment::Start);
+    fn dataset(&mut self, dataset: &DatasetReport) {
+        let start = self.event(Subject::Dataset, Moment::Start);
+        self.push(start.dataset(&*dataset.name));
+        let end = match &dataset.error {
+            Some(reason) => {
+                let error = self.event(Subject::Dataset, Moment::Error);
+                error.outcome("error").with("reason", reason.as_str())
             }
-            self.assertion(
-                result,
-                match result.status {
-                    Status::Error => Moment::Error,
-                    Status::Skipped => Moment::Skip,
-                    _ => Moment::End,
-                },
-            );
-        }
-        let end = self.event(Subject::Check, Moment::End);
-        self.push(end.check(check).outcome(word(&worst(results))));
+            None => self.event(Subject::Dataset, Moment::End).outcome("read"),
+        };
+        let end = end
+            .dataset(&*dataset.name)
+            .with("duration_ms", 1.0)
+            .with("scans", dataset.scans);
+        self.push(with_some(end, "rows", dataset.rows.map(Value::from)));
     }
 
-    fn assertion(&mut self, result: &AssertionResult, moment: Moment) {
-        let mut event = self
-            .event(Subject::Assertion, moment)
-            .dataset(&*result.dataset)
-            .check(&*result.check)
-            .assertion(&*result.assertion)
-            .with("severity", result.severity.to_string());
-        if moment != Moment::Start {
-            event = event.outcome(word(&result.status));
-            if let Some(actual) = &result.actual {
-                event = event.with("actual", actual.clone());
-            }
-            if let Some(reason) = &result.reason {
-                event = event.with("reason", reason.as_str());
-            }
+    fn check(&mut self, results: &[AssertionResult]) {
+        let check = &*results[0].check;
+        let count = |status| results.iter().filter(|one| one.status == status).count();
+        let is_skipped = count(Status::Skipped) == results.len();
+        if !is_skipped {
+            let start = self.event(Subject::Check, Moment::Start);
+            self.push(start.check(check));
         }
-        self.push(event);
+        for result in results {
+            self.assertion(result);
+        }
+        let moment = if is_skipped {
+            Moment::Skip
+        } else {
+            Moment::End
+        };
+        let end = self
+            .event(Subject::Check, moment)
+            .check(check)
+            .outcome(word(worst(results)))
+            .with("assertions", results.len());
+        self.push(match is_skipped {
+            true => with_some(end, "reason", results[0].reason.as_deref().map(Value::from)),
+            false => end
+                .with("passed", count(Status::Passed))
+                .with("failed", count(Status::Failed)),
+        });
+    }
+
+    fn assertion(&mut self, result: &AssertionResult) {
+        let about = |stream: &Self, moment| {
+            let event = stream
+                .event(Subject::Assertion, moment)
+                .dataset(&*result.dataset)
+                .check(&*result.check)
+                .assertion(&*result.assertion)
+                .with("severity", result.severity.to_string());
+            with_some(event, "group", result.group.clone())
+        };
+        let moment = match result.status {
+            Status::Error => Moment::Error,
+            Status::Skipped => Moment::Skip,
+            _ => Moment::End,
+        };
+        if moment != Moment::Skip {
+            self.push(about(self, Moment::Start));
+        }
+        let mut event = about(self, moment).outcome(word(result.status));
+        let text = |text: &Option<String>| text.as_deref().map(Value::from);
+        event = with_some(event, "actual", result.actual.clone());
+        event = with_some(event, "expected", text(&result.expected));
+        event = with_some(event, "violations", result.violations.map(Value::from));
+        self.push(with_some(event, "reason", text(&result.reason)));
+    }
+
+    fn end(&mut self, report: &Report) {
+        let (run, summary) = (&report.run, report.summary);
+        let reason = run.interrupted.as_deref();
+        if let Some(gate) = &run.gate {
+            let skip = self.event(Subject::Suite, Moment::Skip).outcome("skipped");
+            let skip = skip.with("reason", reason.unwrap_or_default());
+            return self.push(skip.with("gate", gate.as_str()));
+        }
+        let moment = match reason {
+            Some(_) => Moment::Error,
+            None => Moment::End,
+        };
+        let end = self
+            .event(Subject::Suite, moment)
+            .outcome(report.verdict.to_string())
+            .with("duration_ms", run.duration_ms)
+            .with("declared", summary.declared)
+            .with("passed", summary.passed)
+            .with("failed", summary.failed)
+            .with("not_evaluated", summary.not_evaluated)
+            .with("error", summary.error)
+            .with("skipped", summary.skipped);
+        self.push(with_some(end, "reason", reason.map(Value::from)));
+    }
+}
+
+fn with_some(event: Event, name: &str, value: Option<Value>) -> Event {
+    match value {
+        Some(value) => event.with(name, value),
+        None => event,
     }
 }
 
 /// The status of a check, from those of its assertions.
-fn worst(results: &[&AssertionResult]) -> Status {
+fn worst(results: &[AssertionResult]) -> Status {
     let order = [
-        Status::Failed,
         Status::Error,
+        Status::Failed,
         Status::NotEvaluated,
         Status::Passed,
     ];
@@ -138,10 +182,15 @@ fn worst(results: &[&AssertionResult]) -> Status {
     found.unwrap_or(Status::Skipped)
 }
 
-/// The word of the report's JSON for a status or a verdict.
-fn word(status: &impl Serialize) -> String {
-    let json = serde_json::to_value(status).unwrap_or_default();
-    json.as_str().unwrap_or_default().to_owned()
+/// The word of the report's JSON for `status`.
+fn word(status: Status) -> &'static str {
+    match status {
+        Status::Passed => "passed",
+        Status::Failed => "failed",
+        Status::NotEvaluated => "not_evaluated",
+        Status::Error => "error",
+        Status::Skipped => "skipped",
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +208,9 @@ mod tests {
                 .skipped("a", "b", "filtered out")
                 .failed("a", "c")
                 .interrupted("interrupted")
+                .build(),
+            ReportBuilder::new("left out")
+                .skipped("a", "b", "filtered out")
                 .build(),
         ] {
             let events = events(&report);
@@ -189,31 +241,27 @@ mod tests {
         let report = ReportBuilder::new("orders")
             .failed("keys", "uniqueness(id) = 1")
             .actual(0.98)
+            .expected("= 1")
             .error("keys", "min(x) > 0", "no column `x`")
             .not_evaluated("mean", "avg(x) > 0", "no rows")
             .interrupted("interrupted")
             .build();
-        let lines: Vec<String> = events(&report)
-            .iter()
-            .filter(|event| event.outcome.is_some())
-            .map(|event| {
-                format!(
-                    "{} {} {}",
-                    event.name,
-                    event.outcome.as_deref().unwrap_or_default(),
-                    serde_json::Value::Object(event.metadata.clone())
-                )
-            })
-            .collect();
+        let told = |event: &Arc<Event>| {
+            let outcome = event.outcome.as_deref()?;
+            let more = Value::Object(event.metadata.clone());
+            Some(format!("{} {outcome} {more}", event.name))
+        };
+        let lines: Vec<String> = events(&report).iter().filter_map(told).collect();
         assert_eq!(
             lines,
             [
-                r#"assertion.end failed {"severity":"P1","actual":0.98}"#,
+                r#"dataset.end read {"duration_ms":1.0,"scans":0}"#,
+                r#"assertion.end failed {"severity":"P1","actual":0.98,"expected":"= 1"}"#,
                 r#"assertion.error error {"severity":"P1","reason":"no column `x`"}"#,
-                "check.end failed {}",
+                r#"check.end error {"assertions":2,"passed":0,"failed":1}"#,
                 r#"assertion.end not_evaluated {"severity":"P1","reason":"no rows"}"#,
-                "check.end not_evaluated {}",
-                r#"suite.error failed {"reason":"interrupted"}"#,
+                r#"check.end not_evaluated {"assertions":1,"passed":0,"failed":0}"#,
+                r#"suite.error failed {"duration_ms":100,"declared":3,"passed":0,"failed":1,"not_evaluated":1,"error":1,"skipped":0,"reason":"interrupted"}"#,
             ]
         );
     }

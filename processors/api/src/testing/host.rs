@@ -18,7 +18,7 @@ use crate::{
     Upcoming,
 };
 
-/// The longest that a call may take, unless told otherwise; as in a suite.
+/// The longest that a call of a processor may take, unless told otherwise; as in a suite.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 /// The longest limit that is told apart from none; adding it to any instant is safe.
 pub(super) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -139,9 +139,13 @@ impl RecordingHost {
             instance: "tested".to_owned(),
             info: None,
             config: Value::Object(serde_json::Map::new()),
-            limit: LIMIT,
+            limit: match kind {
+                Kind::Hook => Duration::from_secs(5),
+                Kind::Channel => Duration::from_secs(10),
+                _ => LIMIT,
+            },
             retries: 3,
-            batch: 100,
+            batch: 256,
             stage: None,
             metrics: Vec::new(),
             clock: None,
@@ -163,7 +167,8 @@ impl RecordingHost {
         self
     }
 
-    /// The longest that a call may take. 30 s otherwise.
+    /// The longest that a call may take. Otherwise as in a suite that says nothing: 30 s for
+    /// a processor, 10 s for a channel, 5 s for a hook.
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit.min(LONGEST);
@@ -177,7 +182,7 @@ impl RecordingHost {
         self
     }
 
-    /// The most events that a queued hook gets at once. 100 otherwise.
+    /// The most events that a queued hook gets at once. 256 otherwise.
     #[must_use]
     pub fn batch(mut self, events: usize) -> Self {
         self.batch = events.max(1);
@@ -315,7 +320,7 @@ impl RecordingHost {
     /// on.
     pub fn before_run(&mut self, run: &Upcoming) -> Answer {
         let (id, suite) = (run.run.id, run.run.suite.clone());
-        self.once(Request::BeforeRun(Arc::new(run.clone())), suite, id)
+        self.once(Request::BeforeRun(Arc::new(run.clone())), suite, Some(id))
     }
 
     /// Hands events to a hook: those that a registered one subscribed to, one at a time if
@@ -336,7 +341,7 @@ impl RecordingHost {
             .map(|chunk| {
                 let run = Arc::clone(&chunk[0].run);
                 self.suite.clone_from(&run.suite);
-                self.once(Request::Handle(chunk), run.suite.clone(), run.id)
+                self.once(Request::Handle(chunk), run.suite.clone(), None)
             })
             .collect()
     }
@@ -345,7 +350,7 @@ impl RecordingHost {
     /// last.
     pub fn flush(&mut self) -> Answer {
         let suite = self.suite.clone();
-        self.once(Request::Flush, suite, Uuid::nil())
+        self.once(Request::Flush, suite, None)
     }
 
     /// Asks a processor whether it could deliver.
