@@ -9,6 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
+use veracity_host::{ChannelSettings, HookSettings, Settings, Shared};
 use veracity_processor::{Kind, Location, Plugin, Severity};
 
 use super::node::AT;
@@ -21,23 +22,13 @@ use super::{Format, FormatOptions, Integrity, OnNull};
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(SuiteKeys).to_value();
     let kinds = [
-        (
-            Kind::Processor,
-            "processors",
-            "",
-            veracity_host::Settings::schema(),
-        ),
-        (
-            Kind::Hook,
-            "hooks",
-            "hook-",
-            veracity_host::HookSettings::schema(),
-        ),
+        (Kind::Processor, "processors", "", Settings::schema()),
+        (Kind::Hook, "hooks", "hook-", HookSettings::schema()),
         (
             Kind::Channel,
             "channels",
             "channel-",
-            veracity_host::ChannelSettings::schema(),
+            ChannelSettings::schema(),
         ),
     ];
     for (kind, key, prefix, shared) in kinds {

@@ -204,6 +204,11 @@ impl Instance {
             }
             Err(_) if !errors.is_empty() => return Err(errors),
             Err(error) => {
+                // It is to be told of where it would have been called.
+                instance.stages = match (&*instance.settings.stages, kind) {
+                    ([], Kind::Processor) => vec![Stage::AfterRun],
+                    (asked, _) => asked.to_vec(),
+                };
                 instance.guarded = Err(error.to_string());
                 return Ok((instance, shared));
             }

@@ -51,5 +51,6 @@ pub use manifest::Manifest;
 pub use redact::Redactor;
 pub use registry::{Broken, Entry, Registry, Source};
 pub use settings::{Isolation, On, Settings, When};
+pub use shared::Shared;
 pub use stop::Stop;
 pub use veracity_sql::check_url as check_store_url;

@@ -136,13 +136,6 @@ pub enum Isolation {
     Process,
 }
 
-impl Settings {
-    /// Their JSON Schema, without references.
-    pub fn schema() -> &'static Value {
-        <Self as Shared>::schema()
-    }
-}
-
 impl Shared for Settings {
     fn schema() -> &'static Value {
         static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<Settings>);

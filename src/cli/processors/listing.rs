@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde::Serialize;
 use serde_json::Value;
-use veracity_host::{Broken, Host, Registry, Settings};
+use veracity_host::{Broken, Host, Registry, Settings, Shared};
 use veracity_processor::{Capability, Health, HealthStatus, Kind, PluginInfo, printable};
 
 use super::Shown;

@@ -199,9 +199,9 @@ pub(super) enum Answer {
         reason: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
-        /// What the host is to do.
+        /// What the host is to do; one that cannot be read spoils nothing else.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        actions: Vec<Action>,
+        actions: Vec<Value>,
         /// All that is remembered from now on; left out if that did not change.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         state: Option<State>,
@@ -316,9 +316,17 @@ pub(super) fn answer_of(outcome: Outcome, state: Option<State>) -> Answer {
         status: outcome.status,
         reason: outcome.reason,
         note: outcome.note,
-        actions: outcome.actions,
+        actions: written_actions(&outcome.actions),
         state,
     }
+}
+
+fn written_actions(actions: &[Action]) -> Vec<Value> {
+    let actions = actions.iter();
+    // What cannot be written is a number that is none; nobody could read it.
+    actions
+        .filter_map(|action| serde_json::to_value(action).ok())
+        .collect()
 }
 
 /// An outcome from its parts.
@@ -326,11 +334,18 @@ pub(super) fn outcome(
     status: OutcomeStatus,
     reason: Option<String>,
     note: Option<String>,
-    actions: Vec<Action>,
+    actions: Vec<Value>,
 ) -> Outcome {
     let mut outcome = Outcome::done();
-    (outcome.status, outcome.reason, outcome.note) = (status, reason, note);
-    outcome.actions = actions;
+    (outcome.status, outcome.reason) = (status, reason);
+    let mut notes: Vec<String> = note.into_iter().collect();
+    for action in actions {
+        match serde_json::from_value(action) {
+            Ok(action) => outcome.actions.push(action),
+            Err(error) => notes.push(format!("an action it asked for cannot be read: {error}")),
+        }
+    }
+    outcome.note = (!notes.is_empty()).then(|| notes.join("; "));
     outcome
 }
 
@@ -365,7 +380,7 @@ mod tests {
             status: OutcomeStatus::Stop,
             reason: Some("enough".into()),
             note: None,
-            actions: vec![Action::publish("x", json!({"a": 1}))],
+            actions: vec![json!({"type": "publish", "channel": "x", "message": {"a": 1}})],
             state: Some(BTreeMap::from([("seen".into(), json!(2))])),
         };
         let bare = |message: &str, retryable| Answer::Error {

@@ -293,8 +293,8 @@ fn a_filter_that_could_never_match_is_refused() {
         &wrong_with(configuration.clone()),
         &[
             "/b/retries: ",
-            ": there is no processor `env` to be disabled; there are `a`, `b`, ",
-            ": there is no processor `playr` to be disabled, did you mean `player`?; there are ",
+            ": there is no plugin `env` to be disabled; there are `a`, `b`, ",
+            ": there is no plugin `playr` to be disabled, did you mean `player`?; there are ",
         ],
     );
     configuration.disabled.clear();
