@@ -140,7 +140,7 @@ impl<'r> Finding<'r> {
             1 => said("1 row violates it".to_owned()),
             rows => said(format!("{rows} rows violate it")),
         }));
-        facts.extend(reason.clone().map(said));
+        facts.extend(reason.clone().filter(|reason| !reason.is_empty()).map(said));
         if facts.is_empty() {
             facts.push(said(status.to_string()));
         }
