@@ -17,7 +17,7 @@ use crate::redact::Redaction;
 use crate::{Answer, Request, guard, transport};
 
 /// What stands for itself in a path: the unreserved characters of RFC 3986.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
