@@ -31,6 +31,7 @@ pub fn host(suite: &VerificationSuite, folder: &Path, origin: &str) -> Result<Ho
     configuration.origin = origin.to_owned();
     configuration.base.clone_from(&folder);
     configuration.processors = processing.processors.clone();
+    configuration.outputs = processing.outputs.clone();
     configuration.hooks = processing.hooks.clone();
     configuration.channels = processing.channels.clone();
     configuration.webhooks = processing.webhooks.clone();

@@ -55,12 +55,13 @@ pub fn check(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         let rule = Assertion::rows(predicate.as_str());
         check = check.assert(rule.named(format!("rows: {}", predicate.trim())));
     }
-    let suite = VerificationSuite::builder("check")
+    let mut suite = VerificationSuite::builder("check")
         .dataset(Dataset::path(name, literal(&args.path)))
         .check(check)
         .build()?;
     let engine = args.patience.apply(args.about.engine());
     let engine = args.limits.apply(engine);
+    suite.processing.outputs = args.showing.outputs();
     let host = delivery::host(&suite, Path::new(""), "")?;
     verify(&suite, engine, host, &args.showing, terminal)
 }

@@ -6,6 +6,7 @@
 mod check;
 mod completions;
 mod deliver;
+mod events;
 mod exit;
 mod init;
 mod interrupt;
@@ -85,6 +86,7 @@ enum Command {
     Metrics(metrics::MetricsArgs),
     Processors(processors::ProcessorsArgs),
     Deliver(deliver::DeliverArgs),
+    Events(events::EventsArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -117,6 +119,7 @@ fn execute(cli: Cli) -> Exit {
         Command::Init(args) => init::init(&args, &terminal),
         Command::Metrics(args) => metrics::metrics(&args, &terminal),
         Command::Processors(args) => processors::processors(args, &terminal),
+        Command::Events(args) => events::events(args),
         Command::Deliver(args) => deliver::deliver(&args, &terminal),
         Command::Schema(args) => schema::schema(&args, &terminal),
         Command::Completions(args) => completions::completions(&args, &terminal),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use super::quantity;
 use crate::engine::{Engine, EngineBuilder};
@@ -33,12 +34,33 @@ pub struct Showing {
         hide_env_values = true
     )]
     pub format: Option<Format>,
+    /// Also write the report as FORMAT (junit, sarif, markdown, ..) to PATH; repeatable.
+    #[arg(short, long, value_name = "FORMAT=PATH", value_parser = quantity::pair)]
+    pub output: Vec<(String, String)>,
     /// Only what did not pass, and the verdict.
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Also every metric value, and where it came from.
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+impl Showing {
+    /// The processors that write what `--output` asks for, by how it was said. Their paths
+    /// are relative to the current folder.
+    pub fn outputs(&self) -> Vec<(String, Value)> {
+        let output = |(format, path): &(String, String)| {
+            let absolute = std::path::absolute(path);
+            let absolute = absolute.map(|path| path.to_string_lossy().into_owned());
+            let settings = json!({
+                "use": format,
+                "path": absolute.as_ref().unwrap_or(path),
+                "required": true,
+            });
+            (format!("--output {format}={path}"), settings)
+        };
+        self.output.iter().map(output).collect()
+    }
 }
 
 /// How the outcome of a command is printed.

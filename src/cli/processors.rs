@@ -1,14 +1,18 @@
 //! `veracity processors`
 
+mod info;
 mod listing;
+mod new;
+mod reference;
 mod replay;
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use veracity_host::{Configuration, Host, Registry};
 use veracity_json::Json;
+use veracity_processor::Kind;
 
 use super::exit::{Exit, Failure};
 use super::options::{About, Format, Printing};
@@ -18,7 +22,7 @@ use crate::delivery;
 use crate::error::Error;
 use crate::suite::file::SuiteFile;
 
-/// Shows, checks and tries result processors.
+/// Shows, checks, tries and makes result processors and other plugins.
 #[derive(Debug, Args)]
 #[command(
     help_template = super::TEMPLATE,
@@ -29,7 +33,8 @@ Examples:
   veracity processors validate suite.yaml
   veracity processors health suite.yaml
   veracity processors run email --suite suite.yaml --report report.json
-  veracity processors disable email --suite suite.yaml"
+  veracity processors disable email --suite suite.yaml
+  veracity processors new my-alerts --lang python"
 )]
 pub struct ProcessorsArgs {
     #[command(subcommand)]
@@ -38,10 +43,14 @@ pub struct ProcessorsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Lists the processors there are, and plugins that are broken.
+    /// Lists processors, hooks and channels, and plugins that are broken.
     List(ListArgs),
-    /// Shows what a processor does and its settings.
+    /// Shows what a plugin does and its settings.
     Info(InfoArgs),
+    /// Makes a new plugin to begin with.
+    New(new::NewArgs),
+    /// Prints the reference of all linked plugins as Markdown.
+    Reference,
     /// Checks the processors of a suite, without starting them.
     Validate(SuiteArgs),
     /// Asks the processors of a suite whether they could deliver now.
@@ -68,8 +77,11 @@ struct ListArgs {
 
 #[derive(Debug, Args)]
 struct InfoArgs {
-    /// The processor's name.
+    /// The plugin's name.
     name: String,
+    /// Its kind, where there are several of one name.
+    #[arg(long, value_enum)]
+    kind: Option<PluginKind>,
     #[command(flatten)]
     list: ListArgs,
 }
@@ -87,7 +99,7 @@ struct SuiteArgs {
 
 #[derive(Debug, Args)]
 struct SwitchArgs {
-    /// A processor, or the name one is configured under.
+    /// A plugin, or the name one is configured under.
     name: String,
     /// The suite whose store remembers it.
     #[arg(long, value_name = "SUITE")]
@@ -98,6 +110,27 @@ struct SwitchArgs {
     printing: Printing,
 }
 
+/// A kind of plugin that a suite configures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PluginKind {
+    /// Receives reports.
+    Processor,
+    /// Watches runs.
+    Hook,
+    /// Carries what other plugins publish.
+    Channel,
+}
+
+impl From<PluginKind> for Kind {
+    fn from(kind: PluginKind) -> Self {
+        match kind {
+            PluginKind::Processor => Kind::Processor,
+            PluginKind::Hook => Kind::Hook,
+            PluginKind::Channel => Kind::Channel,
+        }
+    }
+}
+
 /// Does what the arguments say.
 pub fn processors(args: ProcessorsArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     match args.command {
@@ -106,8 +139,16 @@ pub fn processors(args: ProcessorsArgs, terminal: &Terminal) -> Result<Exit, Fai
             Ok(terminal.print(&listing.shown(args.printing.format), Exit::PASSED))
         }
         Command::Info(args) => {
-            let info = listing::info(&registry(&args.list)?, &args.name)?;
+            let kind = args.kind.map(Kind::from);
+            let info = info::info(&registry(&args.list)?, &args.name, kind)?;
             Ok(terminal.print(&info.shown(args.list.printing.format), Exit::PASSED))
+        }
+        Command::New(args) => new::new(&args, terminal),
+        Command::Reference => {
+            let registry = Configuration::default().registry();
+            let registry = registry.map_err(|error| Error::configuration(error.to_string()))?;
+            let page = reference::reference(&registry)?;
+            Ok(terminal.print(page.as_bytes(), Exit::PASSED))
         }
         Command::Validate(args) => {
             let (_, host) = configured(&args.suite, &args.about)?;
@@ -164,12 +205,12 @@ fn configured(path: &Path, about: &About) -> Result<(SuiteFile, Host), Failure> 
 fn switch(args: &SwitchArgs, enabled: bool, terminal: &Terminal) -> Result<Exit, Failure> {
     let (file, mut host) = configured(&args.suite, &args.about)?;
     let names = || {
-        let instances = host.instances();
+        let instances = host.instances().chain(host.hooks()).chain(host.channels());
         instances.flat_map(|instance| [instance.name.as_str(), instance.plugin.as_str()])
     };
     if !names().any(|name| name == args.name) {
         let hint = crate::error::did_you_mean(&args.name, names());
-        let message = format!("the suite has no processor `{}`{hint}", args.name);
+        let message = format!("the suite has no plugin `{}`{hint}", args.name);
         let advice = format!("it has {}", crate::error::listed(names()));
         return Err(Error::configuration(message).with_help(advice).into());
     }

@@ -22,7 +22,8 @@ Examples:
   veracity run suite.yaml --only daily --date 2026-11-20
   veracity run suite.yaml --var region=eu --tag env=prod
   veracity run suite.yaml --memory-limit 512MiB --time-limit 10min
-  veracity run suite.yaml --format json > report.json"
+  veracity run suite.yaml --format json > report.json
+  veracity run suite.yaml --output junit=report.xml --output sarif=report.sarif"
 )]
 pub struct RunArgs {
     /// The suite file; `-` is stdin. Paths in it are relative to its folder.
@@ -42,7 +43,8 @@ pub struct RunArgs {
 
 /// Runs the suite.
 pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let file = suite_file::load(&args.suite, &args.about.variables())?;
+    let mut file = suite_file::load(&args.suite, &args.about.variables())?;
+    file.suite.processing.outputs = args.showing.outputs();
     let origin = suite_file::origin(&args.suite);
     let host = delivery::host(&file.suite, &file.folder, &origin)
         .map_err(|error| suite_file::failure(&file, error))?;

@@ -1,5 +1,6 @@
 //! A suite run and its report shown, as `run` and `check` do it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -15,7 +16,7 @@ use super::options::{Format, Showing};
 use super::progress;
 use super::terminal::{Terminal, say};
 use crate::delivery::run_watched;
-use crate::engine::EngineBuilder;
+use crate::engine::{Engine, EngineBuilder};
 use crate::suite::VerificationSuite;
 
 /// How long what is under way may take after SIGINT or SIGTERM.
@@ -25,12 +26,34 @@ const GRACE: Duration = Duration::from_secs(8);
 pub fn verify(
     suite: &VerificationSuite,
     engine: EngineBuilder,
-    mut host: Host,
+    host: Host,
     showing: &Showing,
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
     let engine = engine.build()?;
     let look = Look::new(&host, showing, terminal);
+    let watched = terminal.is_watched && !look.is_quiet();
+    let verified = verified(suite, &engine, host, watched);
+    Ok(terminal.print(&look.render(&verified.report), verified.exit))
+}
+
+/// Runs `suite` and carries the report to the processors of `host`, without printing it.
+pub fn follow(
+    suite: &VerificationSuite,
+    engine: EngineBuilder,
+    host: Host,
+) -> Result<Exit, Failure> {
+    let engine = engine.build()?;
+    Ok(verified(suite, &engine, host, false).exit)
+}
+
+/// A run that was made.
+struct Verified {
+    report: Report,
+    exit: Exit,
+}
+
+fn verified(suite: &VerificationSuite, engine: &Engine, mut host: Host, watched: bool) -> Verified {
     host.leave_out(is_shown);
     let (interrupt, stop) = (engine.interrupt(), host.stop());
     let signals = Signals::watch(move |reason| {
@@ -38,10 +61,10 @@ pub fn verify(
         stop.within(GRACE);
     });
     host.open_store();
-    let watched =
-        (terminal.is_watched && !look.is_quiet()).then(|| progress::show(engine.progress()));
-    let (report, delivered) = run_watched(suite, &engine, &host);
-    drop(watched);
+    let shown = watched.then(|| progress::show(engine.progress()));
+    let (report, delivered) = run_watched(suite, engine, &host);
+    drop(shown);
+    log(&host, &delivered);
     complain(&report, &delivered);
     let mut exit = match signals.received() {
         Some(number) => Exit::signal(number),
@@ -51,7 +74,19 @@ pub fn verify(
         exit = Exit::NOT_DELIVERED;
     }
     signals.end_at_once();
-    Ok(terminal.print(&look.render(&report), exit))
+    Verified { report, exit }
+}
+
+/// Says on stderr what plugins asked to be logged, unless a hook does.
+fn log(host: &Host, delivered: &Delivered) {
+    let logs = |hook: &Arc<Instance>| hook.plugin == "log" && hook.disabled().is_none();
+    if host.hooks().any(logs) {
+        return;
+    }
+    for line in &delivered.lines {
+        let (level, from) = (line.level, printable(&line.from));
+        say(&format!("{level}: `{from}`: {}", printable(&line.message)));
+    }
 }
 
 /// Whether an instance is but the way the report is printed: one that names no file.

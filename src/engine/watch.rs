@@ -39,9 +39,12 @@ struct Datasets {
 impl Watch {
     /// Tells `sink` of `run`.
     pub fn new(run: &Run, sink: Option<Arc<dyn EventSink>>) -> Self {
+        let known = sink.as_ref().and_then(|sink| sink.run());
+        let known = known.filter(|known| known.id == run.id);
+        let new = || Arc::new(EventRun::new(run.id, &run.suite, run.key.clone()));
         Self {
             sink,
-            run: Arc::new(EventRun::new(run.id, &run.suite, run.key.clone())),
+            run: known.unwrap_or_else(new),
             datasets: Mutex::default(),
         }
     }
@@ -92,7 +95,8 @@ impl Watch {
         }
         let mut report = DatasetReport::new(name);
         (report.scans, report.rows) = (cost.scans, cost.rows);
-        report.bytes_read = Some(cost.bytes);
+        // Of text nobody counts.
+        report.bytes_read = (cost.bytes > 0).then_some(cost.bytes);
         report.error.clone_from(&cost.error);
         let mut datasets = self.datasets.lock().unwrap_or_else(PoisonError::into_inner);
         if !datasets.over {

@@ -12,6 +12,9 @@ use veracity_processor::{Location, Secret};
 pub struct Processing {
     /// The settings of each processor, by the name it is configured under.
     pub processors: Vec<(String, Value)>,
+    /// Files that the report is written to as well: the settings of the processors that do
+    /// so, by a name.
+    pub outputs: Vec<(String, Value)>,
     /// The settings of each hook, by the name it is configured under.
     pub hooks: Vec<(String, Value)>,
     /// The settings of each channel, by the name it is configured under.

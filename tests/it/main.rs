@@ -7,6 +7,7 @@
 
 mod cli;
 mod culprit;
+mod events;
 mod interrupt;
 mod metadata;
 mod properties;

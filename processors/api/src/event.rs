@@ -417,6 +417,12 @@ pub trait EventSink: Send + Sync {
     /// Takes events, in the order in which they happened. It does not fail: what cannot be
     /// handed on is counted.
     fn emit(&self, events: Vec<Event>);
+
+    /// The run that events are to be about, if it is known already: all events of a run
+    /// count their time from the same moment.
+    fn run(&self) -> Option<Arc<EventRun>> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -354,4 +354,8 @@ impl EventSink for Sink {
     fn emit(&self, events: Vec<Event>) {
         self.0.spread(events);
     }
+
+    fn run(&self) -> Option<Arc<EventRun>> {
+        Some(self.0.run())
+    }
 }

@@ -1,23 +1,23 @@
-//! What is told of processors.
+//! What is told of plugins, and of the processors of a suite.
 
 use std::fmt::Write;
 
 use serde::Serialize;
-use serde_json::Value;
-use veracity_host::{Broken, Host, Registry, Settings, Shared};
-use veracity_processor::{Capability, Health, HealthStatus, Kind, PluginInfo, printable};
+use veracity_host::{Broken, Host, Registry};
+use veracity_processor::{Capability, Health, HealthStatus, Kind, Stage, printable};
 
 use super::Shown;
-use crate::error::Error;
 
 /// The version of what is printed as JSON.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
-/// The processors there are.
+/// The plugins there are.
 #[derive(Debug, Serialize)]
 pub struct Listing {
     schema_version: u32,
     processors: Vec<Listed>,
+    hooks: Vec<Listed>,
+    channels: Vec<Listed>,
     broken: Vec<BrokenPlugin>,
 }
 
@@ -29,6 +29,7 @@ struct Listed {
     origin: String,
     enabled: bool,
     capabilities: Vec<Capability>,
+    stages: Vec<Stage>,
 }
 
 #[derive(Debug, Serialize)]
@@ -41,27 +42,35 @@ struct BrokenPlugin {
 /// What `registry` holds.
 pub fn list(registry: &Registry) -> Listing {
     let mut broken: Vec<BrokenPlugin> = registry.broken().into_iter().map(Into::into).collect();
-    let mut processors = Vec::new();
-    for entry in registry.list(Kind::Processor) {
-        match entry.info() {
-            Ok(info) => processors.push(Listed {
-                name: info.name.clone(),
-                version: info.version.clone(),
-                description: info.description.clone(),
-                origin: entry.origin(),
-                enabled: entry.is_enabled(),
-                capabilities: info.capabilities.clone(),
-            }),
-            Err(error) => broken.push(BrokenPlugin {
-                name: entry.name.clone(),
-                origin: entry.origin(),
-                error: error.to_string(),
-            }),
+    let mut of_kind = |kind| {
+        let mut listed = Vec::new();
+        for entry in registry.list(kind) {
+            match entry.info() {
+                Ok(info) => listed.push(Listed {
+                    name: info.name.clone(),
+                    version: info.version.clone(),
+                    description: info.description.clone(),
+                    origin: entry.origin(),
+                    enabled: entry.is_enabled(),
+                    capabilities: info.capabilities.clone(),
+                    stages: info.stages.clone(),
+                }),
+                Err(error) => broken.push(BrokenPlugin {
+                    name: entry.name.clone(),
+                    origin: entry.origin(),
+                    error: error.to_string(),
+                }),
+            }
         }
-    }
+        listed
+    };
+    let (processors, hooks) = (of_kind(Kind::Processor), of_kind(Kind::Hook));
+    let channels = of_kind(Kind::Channel);
     Listing {
         schema_version: VERSION,
         processors,
+        hooks,
+        channels,
         broken,
     }
 }
@@ -78,16 +87,24 @@ impl From<Broken> for BrokenPlugin {
 
 impl Shown for Listing {
     fn text(&self) -> String {
-        let mut rows = Vec::new();
-        for one in &self.processors {
-            let state = if one.enabled { "" } else { "  (disabled)" };
-            rows.push([
-                one.name.clone(),
-                one.version.clone(),
-                format!("{}{state}", one.description),
-            ]);
+        let sections = [
+            ("Processors", &self.processors),
+            ("Hooks", &self.hooks),
+            ("Channels", &self.channels),
+        ];
+        let mut text = String::new();
+        for (title, plugins) in sections {
+            let row = |one: &Listed| {
+                let state = if one.enabled { "" } else { "  (disabled)" };
+                let meaning = format!("{}{state}", one.description);
+                [one.name.clone(), one.version.clone(), meaning]
+            };
+            let rows: Vec<[String; 3]> = plugins.iter().map(row).collect();
+            if !rows.is_empty() {
+                line(&mut text, title);
+                text.push_str(&aligned(&rows));
+            }
         }
-        let mut text = aligned(&rows);
         for one in &self.broken {
             line(
                 &mut text,
@@ -96,141 +113,6 @@ impl Shown for Listing {
         }
         text
     }
-}
-
-/// One processor.
-#[derive(Debug, Serialize)]
-pub struct Info {
-    schema_version: u32,
-    #[serde(flatten)]
-    info: PluginInfo,
-    origin: String,
-    common_settings: Value,
-}
-
-/// The processor called `name`.
-pub fn info(registry: &Registry, name: &str) -> Result<Info, Error> {
-    let wrong = |error: veracity_host::PluginError| Error::configuration(error.to_string());
-    let entry = registry.get(Kind::Processor, name).map_err(wrong)?;
-    Ok(Info {
-        schema_version: VERSION,
-        info: entry.info().map_err(wrong)?.clone(),
-        origin: entry.origin(),
-        common_settings: Settings::schema().clone(),
-    })
-}
-
-impl Shown for Info {
-    fn text(&self) -> String {
-        let info = &self.info;
-        let mut text = String::new();
-        line(
-            &mut text,
-            &format!("{} {}  {}", info.name, info.version, info.description),
-        );
-        let mut about = vec![format!("needs plugin API {}", info.requires_api)];
-        if !info.author.is_empty() {
-            about.insert(0, format!("by {}", info.author));
-        }
-        if !info.depends_on.is_empty() {
-            about.push(format!("comes after {}", info.depends_on.join(", ")));
-        }
-        for capability in &info.capabilities {
-            about.push(match capability {
-                Capability::RawRows => "sees sample rows".to_owned(),
-                Capability::Health => "answers health checks".to_owned(),
-                other => format!("{other:?}"),
-            });
-        }
-        about.push(format!("from {}", self.origin));
-        line(&mut text, &format!("  {}", about.join("; ")));
-        for (title, schema) in [
-            ("Settings", &info.config_schema),
-            ("Settings that every processor has", &self.common_settings),
-        ] {
-            line(&mut text, &format!("\n{title}"));
-            text.push_str(&settings(schema));
-        }
-        if !info.example_config.is_empty() {
-            line(&mut text, "\nExample");
-            text.push_str("  processors:\n");
-            for one in info.example_config.lines() {
-                line(&mut text, &format!("    {one}"));
-            }
-        }
-        text
-    }
-}
-
-/// The settings that `schema` describes, one a paragraph.
-fn settings(schema: &Value) -> String {
-    let required = schema["required"].as_array();
-    let is_required = |name: &str| required.is_some_and(|names| names.iter().any(|n| n == name));
-    let mut rows = Vec::new();
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        let kind = kind(schema, property);
-        let description = property["description"].as_str().unwrap_or_default();
-        let mut meaning = description.replace('\n', " ");
-        if is_required(name) {
-            meaning.push_str(" Required.");
-        }
-        match property.get("default") {
-            Some(default) if !default.is_null() && !meaning.contains("efault:") => {
-                meaning.push_str(&format!(" Default: {default}."));
-            }
-            _ => {}
-        }
-        rows.push([name.clone(), kind, meaning]);
-    }
-    if rows.is_empty() {
-        return "  none\n".to_owned();
-    }
-    aligned(&rows)
-}
-
-/// What kind of value `property` is, in a word or two.
-fn kind(root: &Value, property: &Value) -> String {
-    if property["writeOnly"] == true {
-        return "secret".to_owned();
-    }
-    if let Some(target) = property["$ref"].as_str() {
-        let found = target.strip_prefix('#').and_then(|at| root.pointer(at));
-        return found.map_or_else(|| "value".to_owned(), |found| kind(root, found));
-    }
-    let word = |name: &str| match name {
-        "string" => "text",
-        "integer" | "number" => "number",
-        "boolean" => "true, false",
-        "array" => "list",
-        "object" => "mapping",
-        _ => "",
-    };
-    let mut words: Vec<String> = match &property["type"] {
-        Value::String(name) => vec![word(name).to_owned()],
-        Value::Array(names) => names
-            .iter()
-            .filter_map(Value::as_str)
-            .map(|n| word(n).to_owned())
-            .collect(),
-        _ => Vec::new(),
-    };
-    for key in ["anyOf", "oneOf"] {
-        let alternatives = property[key].as_array().into_iter().flatten();
-        words.extend(
-            alternatives.map(|alternative| match alternative["const"].as_str() {
-                Some(name) => name.to_owned(),
-                None => kind(root, alternative),
-            }),
-        );
-    }
-    let names = property["enum"].as_array().into_iter().flatten();
-    let names: Vec<String> = names.filter_map(Value::as_str).map(str::to_owned).collect();
-    if !names.is_empty() {
-        words = names;
-    }
-    words.retain(|word| !word.is_empty());
-    words.dedup();
-    words.join(", ")
 }
 
 /// The processors of a suite, whose settings are right.
@@ -399,7 +281,7 @@ impl Shown for Switched {
 }
 
 /// `rows` with their first two columns aligned, indented.
-fn aligned(rows: &[[String; 3]]) -> String {
+pub(super) fn aligned(rows: &[[String; 3]]) -> String {
     let width = |column: usize| {
         let widths = rows.iter().map(|row| row[column].chars().count());
         widths.max().unwrap_or(0)
@@ -412,7 +294,7 @@ fn aligned(rows: &[[String; 3]]) -> String {
     text
 }
 
-fn line(text: &mut String, content: &str) {
+pub(super) fn line(text: &mut String, content: &str) {
     for part in content.split('\n') {
         // A String takes all there is memory for.
         let _ = writeln!(text, "{}", printable(part.trim_end()));

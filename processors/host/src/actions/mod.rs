@@ -144,8 +144,13 @@ impl Ground {
         record
     }
 
-    /// Writes down what became of an action, and tells the hooks.
+    /// Writes down what became of an action, and tells the hooks; but not of each value of
+    /// a metric.
     pub(crate) fn record(self: &Arc<Self>, origin: &Origin, record: ActionRecord, action: &Action) {
+        if matches!(action, Action::Metric(_)) && record.error.is_none() {
+            let origin = origin.clone();
+            return self.actions.desk.record(Recorded { origin, record });
+        }
         let moment = match record.error {
             None => Moment::End,
             Some(_) => Moment::Error,
