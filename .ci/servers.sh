@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the database servers that the tests start, where they are missing.
-# The tests of the database processor and of the store fail without them.
+# Installs the servers that the tests start, where they are missing. The tests of the
+# database processor, of the store and of the channels fail without them.
 set -euo pipefail
 
 say() { printf 'servers: %s\n' "$*" >&2; }
@@ -65,6 +65,14 @@ if ! have_mariadb; then
     if ! have_mariadb; then
         say "no MariaDB: 'apt-get install mariadb-server' did not work; install it, or set" \
             "VERACITY_TEST_MARIADB to the URL of a server, with the rights of a superuser"
+        failed=yes
+    fi
+fi
+if ! have nats-server; then
+    say "installing nats-server"
+    apt_install nats-server || true
+    if ! have nats-server; then
+        say "no nats-server: 'apt-get install nats-server' did not work; install it"
         failed=yes
     fi
 fi
