@@ -61,7 +61,7 @@ pub fn check(args: CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         .build()?;
     let engine = args.patience.apply(args.about.engine());
     let engine = args.limits.apply(engine);
-    suite.processing.outputs = args.showing.outputs();
+    suite.processing.outputs = args.showing.outputs(false)?;
     let host = delivery::host(&suite, Path::new(""), "")?;
     verify(&suite, engine, host, &args.showing, terminal)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use veracity_processor::{Capability, Plugin, PluginInfo};
 
 use super::quantity;
 use crate::engine::{Engine, EngineBuilder};
@@ -48,7 +49,24 @@ pub struct Showing {
 impl Showing {
     /// The processors that write what `--output` asks for, by how it was said. Their paths
     /// are relative to the current folder.
-    pub fn outputs(&self) -> Vec<(String, Value)> {
+    ///
+    /// # Errors
+    ///
+    /// If there is no such format. With `more` plugins than those linked in, that is found
+    /// out later.
+    pub fn outputs(&self, more: bool) -> Result<Vec<(String, Value)>> {
+        let linked = Plugin::linked().map(Plugin::info);
+        let writes = |info: &PluginInfo| info.capabilities.contains(&Capability::Output);
+        let formats: Vec<String> = linked.filter(writes).map(|info| info.name).collect();
+        let names = || formats.iter().map(String::as_str);
+        for (format, _) in &self.output {
+            if !more && names().all(|known| known != format) {
+                let hint = did_you_mean(format, names());
+                let message = format!("`--output` knows no format `{format}`{hint}");
+                let advice = format!("the formats are {}", listed(names()));
+                return Err(Error::configuration(message).with_help(advice));
+            }
+        }
         let output = |(format, path): &(String, String)| {
             let absolute = std::path::absolute(path);
             let absolute = absolute.map(|path| path.to_string_lossy().into_owned());
@@ -59,7 +77,7 @@ impl Showing {
             });
             (format!("--output {format}={path}"), settings)
         };
-        self.output.iter().map(output).collect()
+        Ok(self.output.iter().map(output).collect())
     }
 }
 

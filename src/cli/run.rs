@@ -44,7 +44,10 @@ pub struct RunArgs {
 /// Runs the suite.
 pub fn run(args: RunArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut file = suite_file::load(&args.suite, &args.about.variables())?;
-    file.suite.processing.outputs = args.showing.outputs();
+    let processing = &mut file.suite.processing;
+    processing.outputs = args
+        .showing
+        .outputs(!processing.plugin_directories.is_empty())?;
     let origin = suite_file::origin(&args.suite);
     let host = delivery::host(&file.suite, &file.folder, &origin)
         .map_err(|error| suite_file::failure(&file, error))?;

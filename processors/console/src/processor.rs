@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use veracity_processor::{
-    ConfigError, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
-    ResultProcessor, async_trait, register, write_file,
+    Capability, ConfigError, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
+    ResultProcessor, Stage, async_trait, register, write_file,
 };
 
 use crate::{Console, Verbosity};
@@ -15,6 +15,8 @@ register!(
     Plugin::processor::<ConsoleProcessor>("console", env!("CARGO_PKG_VERSION"))
         .description("Writes the report as text for people")
         .author("the veracity authors")
+        .capabilities(&[Capability::Output])
+        .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example("console: {path: report.txt, verbosity: verbose}")
 );
 

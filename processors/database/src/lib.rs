@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use veracity_processor::{
     ConfigError, Health, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
-    ResultProcessor, StartContext, register,
+    ResultProcessor, Stage, StartContext, register,
 };
 use veracity_sql::{ConnectOptions, Database, SqlError};
 
@@ -28,7 +28,8 @@ use tables::Tables;
 register!(
     Plugin::processor::<DatabaseProcessor>("database", env!("CARGO_PKG_VERSION"))
         .description("Writes runs, results and symbols into tables of a database")
-        .author("the veracity project")
+        .author("the veracity authors")
+        .stages(&[Stage::AfterRun, Stage::OnError])
         .example("database: {url: \"${secret:DQ_DATABASE}\"}")
 );
 

@@ -23,7 +23,7 @@ use lettre::Address;
 use lettre::message::Mailbox;
 use veracity_processor::{
     ConfigError, Health, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
-    ResultProcessor, StartContext, register,
+    ResultProcessor, Stage, StartContext, register,
 };
 
 use crate::memory::Memory;
@@ -45,6 +45,7 @@ register!(
     Plugin::processor::<Email>("email", env!("CARGO_PKG_VERSION"))
         .description("Mails the report as text and HTML over SMTP")
         .author("the veracity authors")
+        .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example(
             "email:
   smtp: smtps://dq%40example.org:${secret:SMTP_PASSWORD}@mail.example.org:465

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use veracity_processor::{
     Capability, ConfigError, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
-    ResultProcessor, async_trait, register, write_file,
+    ResultProcessor, Stage, async_trait, register, write_file,
 };
 
 use crate::Json;
@@ -15,7 +15,8 @@ register!(
     Plugin::processor::<JsonProcessor>("json", env!("CARGO_PKG_VERSION"))
         .description("Writes the report as JSON for programs")
         .author("the veracity authors")
-        .capabilities(&[Capability::RawRows])
+        .capabilities(&[Capability::RawRows, Capability::Output])
+        .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example("json: {path: report.json}")
 );
 

@@ -9,7 +9,7 @@ use veracity_http::{
 };
 use veracity_processor::{
     ConfigError, Health, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
-    ResultProcessor, StartContext, async_trait, register,
+    ResultProcessor, Stage, StartContext, async_trait, register,
 };
 
 use crate::check::Checked;
@@ -23,6 +23,7 @@ register!(
     Plugin::processor::<Webhook>("webhook", env!("CARGO_PKG_VERSION"))
         .description("Posts the report to a URL as JSON, CloudEvents or by template, signed")
         .author("the veracity authors")
+        .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example("webhook: {url: \"https://hooks.example.org/dq\", secret: \"${secret:HOOK}\"}")
 );
 

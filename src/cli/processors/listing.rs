@@ -1,9 +1,10 @@
 //! What is told of plugins, and of the processors of a suite.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde::Serialize;
-use veracity_host::{Broken, Host, Registry};
+use veracity_host::{Broken, Host, Instance, Registry};
 use veracity_processor::{Capability, Health, HealthStatus, Kind, Stage, printable};
 
 use super::Shown;
@@ -121,6 +122,8 @@ pub struct Validated {
     schema_version: u32,
     valid: bool,
     processors: Vec<ValidatedProcessor>,
+    hooks: Vec<ValidatedPlugin>,
+    channels: Vec<ValidatedPlugin>,
     broken: Vec<BrokenPlugin>,
 }
 
@@ -132,6 +135,33 @@ struct ValidatedProcessor {
     disabled: Option<String>,
     /// Why it cannot be used.
     error: Option<String>,
+}
+
+/// A hook or a channel of a suite.
+#[derive(Debug, Serialize)]
+struct ValidatedPlugin {
+    name: String,
+    plugin: String,
+    disabled: Option<String>,
+    /// Why it cannot be used.
+    error: Option<String>,
+}
+
+impl ValidatedPlugin {
+    fn of(instance: &Arc<Instance>) -> Self {
+        Self {
+            name: instance.name.clone(),
+            plugin: instance.plugin.clone(),
+            disabled: instance.disabled().map(str::to_owned),
+            error: instance.unusable(),
+        }
+    }
+
+    fn row(&self, what: &str) -> [String; 3] {
+        let disabled = self.disabled.as_deref().map(|why| format!("  ({why})"));
+        let meaning = format!("{what}{}", disabled.unwrap_or_default());
+        [self.name.clone(), self.plugin.clone(), meaning]
+    }
 }
 
 /// The instances of `host`, in the order they get reports.
@@ -148,10 +178,18 @@ pub fn validated(host: &Host) -> Validated {
             })
         })
         .collect();
+    let hooks = host.hooks().count();
+    let others = host.hooks().chain(host.channels());
+    let mut others: Vec<ValidatedPlugin> = others.map(ValidatedPlugin::of).collect();
     Validated {
         schema_version: VERSION,
-        valid: !processors.iter().any(ValidatedProcessor::is_missed),
+        valid: !processors.iter().any(ValidatedProcessor::is_missed)
+            && others
+                .iter()
+                .all(|one| one.error.is_none() || one.disabled.is_some()),
         processors,
+        channels: others.split_off(hooks),
+        hooks: others,
         broken: host.broken().iter().cloned().map(Into::into).collect(),
     }
 }
@@ -181,12 +219,20 @@ impl Shown for Validated {
                 format!("wave {}{}", one.wave, disabled.unwrap_or_default()),
             ]);
         }
+        rows.extend(self.hooks.iter().map(|hook| hook.row("hook")));
+        rows.extend(self.channels.iter().map(|channel| channel.row("channel")));
         let mut text = aligned(&rows);
         for one in &self.broken {
             line(
                 &mut text,
                 &format!("broken: {} ({}): {}", one.name, one.origin, one.error),
             );
+        }
+        let others = self.hooks.iter().chain(&self.channels);
+        for one in others.filter(|one| one.disabled.is_none()) {
+            if let Some(why) = &one.error {
+                line(&mut text, &format!("cannot be used: {}: {why}", one.name));
+            }
         }
         let mut missed = 0;
         for one in self.processors.iter().filter(|one| one.is_missed()) {
