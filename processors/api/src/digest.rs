@@ -132,20 +132,25 @@ impl<'r> Finding<'r> {
             label: "actual",
             text: plain(actual),
         }));
-        facts.extend(expected.as_ref().map(|expected| Fact {
+        facts.extend(stated(expected).map(|expected| Fact {
             label: "expected",
-            text: expected.clone(),
+            text: expected,
         }));
         facts.extend(violations.map(|rows| match rows {
             1 => said("1 row violates it".to_owned()),
             rows => said(format!("{rows} rows violate it")),
         }));
-        facts.extend(reason.clone().filter(|reason| !reason.is_empty()).map(said));
+        facts.extend(stated(reason).map(said));
         if facts.is_empty() {
             facts.push(said(status.to_string()));
         }
         facts
     }
+}
+
+/// `text`, if it says anything.
+fn stated(text: &Option<String>) -> Option<String> {
+    text.clone().filter(|text| !text.is_empty())
 }
 
 /// One thing that is to be said about a result.
@@ -166,10 +171,10 @@ impl fmt::Display for Fact {
     }
 }
 
-/// A value without the quotes of JSON.
+/// A value without the quotes of JSON, unless there is nothing else.
 fn plain(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) if !text.is_empty() => text.clone(),
         value => value.to_string(),
     }
 }
@@ -267,7 +272,10 @@ mod tests {
         let mut error = result(Status::Error, Severity::P1);
         error.reason = Some("no column `x`".into());
         assert_eq!(Finding { result: &error }.detail(), "error, no column `x`");
-        let bare = result(Status::Failed, Severity::P1);
+        let mut bare = result(Status::Failed, Severity::P1);
+        bare.reason = Some(String::new());
         assert_eq!(Finding { result: &bare }.detail(), "failed");
+        bare.actual = Some(json!(""));
+        assert_eq!(Finding { result: &bare }.detail(), r#"actual """#);
     }
 }
