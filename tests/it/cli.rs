@@ -4,6 +4,7 @@ mod delivery;
 mod harness;
 mod init;
 mod mistakes;
+mod plugins;
 mod processors;
 #[cfg(unix)]
 mod signals;

@@ -73,7 +73,14 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_veracity"));
         command.current_dir(self.path()).args(arguments);
         for (name, _) in std::env::vars() {
-            if name.starts_with("VERACITY_") || name.contains("COLOR") || name == "RUST_BACKTRACE" {
+            let others = [
+                "VERACITY_",
+                "OPENLINEAGE_",
+                "GITHUB_",
+                "TF_BUILD",
+                "RUST_BACKTRACE",
+            ];
+            if others.iter().any(|other| name.starts_with(other)) || name.contains("COLOR") {
                 command.env_remove(name);
             }
         }

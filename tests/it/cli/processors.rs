@@ -13,7 +13,26 @@ fn the_processors_that_come_with_veracity_are_linked() {
         .json();
     let names = list["processors"].as_array().unwrap().iter();
     let names: Vec<&str> = names.map(|one| one["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["console", "database", "email", "json", "webhook"]);
+    assert_eq!(
+        names,
+        [
+            "alertmanager",
+            "calendar",
+            "console",
+            "database",
+            "email",
+            "json",
+            "junit",
+            "markdown",
+            "openlineage",
+            "pagerduty",
+            "prometheus",
+            "sarif",
+            "slack",
+            "teams",
+            "webhook",
+        ]
+    );
 }
 
 #[test]
