@@ -116,7 +116,10 @@ fn content(xml: &mut Xml, report: &Report, options: &Options) -> io::Result<()> 
     }
 
     let interrupted = run.interrupted.iter();
-    let interrupted = interrupted.map(|reason| format!("the run ended early: {reason}"));
+    let interrupted = interrupted.map(|reason| match &run.gate {
+        Some(gate) => format!("the run was not made, because of {gate}: {reason}"),
+        None => format!("the run ended early: {reason}"),
+    });
     // No line begins with what comes from data: `::` there is a command to GitHub.
     let warnings = report.warnings.iter();
     let warnings = warnings.map(|warning| format!("warning: {warning}"));

@@ -38,7 +38,7 @@ const NOTIFICATIONS: [(&str, &str); 5] = [
         "not-evaluated",
         "A value that an assertion needs is undefined",
     ),
-    ("interrupted", "The run ended early"),
+    ("interrupted", "The run ended early, or was not made"),
     ("left-out", "Something is left out of this file"),
     ("warning", "Something is worth knowing"),
 ];
@@ -275,8 +275,15 @@ impl<'r> Builder<'r> {
     fn notify(&mut self, left_out: usize) {
         let report = self.report;
         if let Some(reason) = &report.run.interrupted {
-            let text = format!("the run ended early: {}", clip(reason, TEXT));
-            self.note("interrupted", Level::Error, text);
+            let (level, what) = match &report.run.gate {
+                Some(_) => (Level::Note, "the run was not made"),
+                None => (Level::Error, "the run ended early"),
+            };
+            self.note(
+                "interrupted",
+                level,
+                format!("{what}: {}", clip(reason, TEXT)),
+            );
         }
         if left_out > 0 {
             let text = format!("{left_out} results are left out, the least severe ones");

@@ -47,6 +47,10 @@ fn a_run_that_ended_early() {
     let document = render(&report, &Options::default());
     assert_eq!(faults(&document, false), Vec::<String>::new());
     insta::assert_snapshot!("interrupted", document);
+    report.run.gate = Some("calendar".into());
+    let document = render(&report, &Options::default());
+    let line = "the run was not made, because of calendar: time limit of 5s reached";
+    assert!(document.contains(line), "{document}");
 }
 
 #[test]

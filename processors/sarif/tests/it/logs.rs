@@ -196,6 +196,21 @@ fn a_run_that_ended_early_says_so() {
 }
 
 #[test]
+fn a_run_that_was_not_made_says_so() {
+    let mut report = report(vec![result(Status::Skipped, Severity::P1)]);
+    report.verdict = Verdict::NotEvaluated;
+    report.run.interrupted = Some("closed on sundays".into());
+    report.run.gate = Some("calendar".into());
+    let log = log(&report, false);
+    let note = &run(&log)["invocations"][0]["toolExecutionNotifications"][0];
+    assert_eq!(note["level"], "note");
+    assert_eq!(
+        note["message"]["text"],
+        "the run was not made: closed on sundays"
+    );
+}
+
+#[test]
 fn times_that_are_none_are_left_out() {
     let mut report = report(Vec::new());
     report.run.started_at = "yesterday".into();
