@@ -388,10 +388,10 @@ mod tests {
                 &[(
                     "OPENLINEAGE__TRANSPORT",
                     r#"{"type": "composite", "transports": {
-                        "a": {"type": "file", "log_file_path": "/tmp/x"},
+                        "a": {"type": "file", "log_file_path": "/var/x"},
                         "b": {"type": "console"}, "c": {"type": "noop"}}}"#,
                 )],
-                "file /tmp/x; console",
+                "file /var/x; console",
             ),
             ("switched off", &[("OPENLINEAGE_DISABLED", "True")], ""),
         ];

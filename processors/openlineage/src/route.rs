@@ -263,15 +263,15 @@ mod tests {
             ),
             (
                 "a file alone",
-                json!({"path": "/tmp/x"}),
+                json!({"path": "/var/x"}),
                 &[URL, KEY],
-                "file /tmp/x",
+                "file /var/x",
             ),
             (
                 "all at once",
-                json!({"url": "https://a.org/", "path": "/tmp/x", "console": true}),
+                json!({"url": "https://a.org/", "path": "/var/x", "console": true}),
                 &[],
-                "https://a.org/api/v1/lineage -; file /tmp/x; console",
+                "https://a.org/api/v1/lineage -; file /var/x; console",
             ),
         ];
         for (label, settings, variables, expected) in cases {
@@ -285,7 +285,7 @@ mod tests {
     fn nobody_or_nowhere_is_said() {
         assert!(
             route(
-                json!({"path": "/tmp/x"}),
+                json!({"path": "/var/x"}),
                 &[("OPENLINEAGE_DISABLED", "true")]
             )
             .unwrap()
