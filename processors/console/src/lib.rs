@@ -111,6 +111,8 @@ fn verdict(report: &Report, name_suite: bool, width: Option<usize>) -> Line {
             "" => "interrupted".to_owned(),
             // "interrupted by SIGINT" says it already.
             reason if reason.starts_with("interrupted") => reason.to_owned(),
+            // So does what a processor ended before it began.
+            reason if report.run.gate.is_some() => reason.to_owned(),
             reason => format!("interrupted: {reason}"),
         };
         line = line.add(Tone::Open, &format!(", {}", fit(&why, width)));

@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use lettre::Address;
 use lettre::message::Mailbox;
 use veracity_processor::{
-    ConfigError, Health, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
-    ResultProcessor, Stage, StartContext, register,
+    ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor, ProcessorError,
+    Report, ResultProcessor, Stage, StartContext, register,
 };
 
 use crate::memory::Memory;
@@ -32,7 +32,7 @@ use crate::recipients::Recipients;
 use crate::server::{Server, Tls};
 use crate::session::{Broken, Fate, Session};
 pub use crate::settings::Settings;
-use crate::template::Templates;
+use crate::template::{Templates, subject_line};
 use crate::tls::Encryption;
 use crate::view::View;
 
@@ -92,9 +92,52 @@ impl ResultProcessor for Email {
         report: &Report,
         context: &ProcessContext,
     ) -> Result<Outcome, ProcessorError> {
+        self.mail(report, None, context).await
+    }
+
+    /// As a report whose results are the message's lines, under the message's title.
+    async fn notify(
+        &self,
+        message: &Message,
+        context: &ProcessContext,
+    ) -> Result<Outcome, ProcessorError> {
+        let title = Some(message.title.as_str());
+        self.mail(&message.to_report(), title, context).await
+    }
+
+    /// Connects, encrypts, authenticates.
+    async fn health(&self) -> Result<Health, ProcessorError> {
+        let checked = async {
+            let encryption = self.encryption()?;
+            let deadline = Instant::now() + HEALTH_LIMIT;
+            let mut session = Session::open(&self.server, encryption.as_ref(), deadline).await?;
+            session.noop().await?;
+            session.quit().await;
+            Ok(())
+        };
+        let how = match self.server.tls {
+            Tls::None => "not encrypted",
+            Tls::Implicit => "TLS",
+            Tls::Required => "STARTTLS",
+        };
+        Ok(match checked.await {
+            Ok(()) => Health::healthy().with_detail(format!("{}, {how}", self.server)),
+            Err(error) => Health::unhealthy(self.tell(error, "").message()),
+        })
+    }
+}
+
+impl Email {
+    /// Mails `report`, under `subject` if there is one.
+    async fn mail(
+        &self,
+        report: &Report,
+        subject: Option<&str>,
+        context: &ProcessContext,
+    ) -> Result<Outcome, ProcessorError> {
         let mut memory = Memory::load(&context.state, &context.idempotency_key);
         let mut delivery = Delivery::default();
-        let mails = self.mails(report, context, &memory, &mut delivery)?;
+        let mails = self.mails(report, subject, context, &memory, &mut delivery)?;
         if mails.is_empty() && delivery.is_empty() {
             return Ok(Outcome::skipped("no result concerns any of the recipients"));
         }
@@ -137,27 +180,6 @@ impl ResultProcessor for Email {
         Ok(match delivery.notes.is_empty() {
             true => Outcome::done(),
             false => Outcome::done().with_note(self.server.conceal(&delivery.notes.join("; "))),
-        })
-    }
-
-    /// Connects, encrypts, authenticates.
-    async fn health(&self) -> Result<Health, ProcessorError> {
-        let checked = async {
-            let encryption = self.encryption()?;
-            let deadline = Instant::now() + HEALTH_LIMIT;
-            let mut session = Session::open(&self.server, encryption.as_ref(), deadline).await?;
-            session.noop().await?;
-            session.quit().await;
-            Ok(())
-        };
-        let how = match self.server.tls {
-            Tls::None => "not encrypted",
-            Tls::Implicit => "TLS",
-            Tls::Required => "STARTTLS",
-        };
-        Ok(match checked.await {
-            Ok(()) => Health::healthy().with_detail(format!("{}, {how}", self.server)),
-            Err(error) => Health::unhealthy(self.tell(error, "").message()),
         })
     }
 }
@@ -225,6 +247,7 @@ impl Email {
     fn mails(
         &self,
         report: &Report,
+        subject: Option<&str>,
         context: &ProcessContext,
         memory: &Memory,
         delivery: &mut Delivery,
@@ -246,6 +269,9 @@ impl Email {
             let view = View::of(report, &group, self.max_results);
             let texts = self.templates.texts(&view);
             let mut texts = texts.map_err(ProcessorError::permanent)?;
+            if let Some(subject) = subject {
+                texts.subject = subject_line(subject);
+            }
             for failure in texts.failures.drain(..) {
                 let note = format!("{failure}; the built-in one was used");
                 if !delivery.notes.contains(&note) {

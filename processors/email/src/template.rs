@@ -211,7 +211,7 @@ fn describe(error: &minijinja::Error) -> String {
 }
 
 /// One line without anything that deceives or could be taken for an encoded word.
-fn subject_line(text: &str) -> String {
+pub(crate) fn subject_line(text: &str) -> String {
     // Values are printable already; a template of one's own may still break the line.
     let seen = |c: char| if is_deceptive(c) { ' ' } else { c };
     let text: String = text.chars().map(seen).collect();

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use veracity_processor::{
-    AssertionResult, ProcessContext, Report, Status, Summary, Verdict, sample_report,
+    AssertionResult, Message, Outcome, ProcessContext, Report, Severity, Status, Summary, Verdict,
+    sample_report,
 };
 
 use crate::mime::Mail;
@@ -285,4 +286,30 @@ fn nothing_shows_the_password() {
     wrong["to"] = json!([{"addres": "smtps://dq:hunter2@mail"}]);
     let error = plugin().build_processor(wrong).err().unwrap().to_string();
     assert!(!error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn a_few_words_are_mailed_under_their_title() {
+    let server = Server::plain();
+    let report = sample_report();
+    let mut message = Message::new("shop: 2 deliveries\r\nBcc: x@example.org", report.run);
+    message.severity = Severity::P0;
+    message.lines = vec!["`slack` is away".to_owned(), "<b>late</b>".to_owned()];
+    message.more = 3;
+    let email = build(&config(&server.url()));
+    let context = ProcessContext::new("email", KEY, LIMIT);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let told = runtime.block_on(async { email.notify(&message, &context).await });
+    assert_eq!(told, Ok(Outcome::done()));
+    let mail = only_mail(&server);
+    let subject = mail.header("Subject");
+    assert!(subject.starts_with("shop: 2 deliveries"), "{subject}");
+    assert!(mail.headers.iter().all(|(name, _)| name != "Bcc"));
+    for line in ["`slack` is away", "(+3 more)"] {
+        assert!(mail.text.contains(line), "{}", mail.text);
+    }
+    assert!(mail.html.contains("&lt;b&gt;late"), "{}", mail.html);
 }
