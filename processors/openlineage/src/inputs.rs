@@ -65,7 +65,7 @@ impl Names {
     /// As `settings` say.
     pub fn new(settings: &Settings) -> Self {
         Self {
-            known: settings.datasets.clone(),
+            known: settings.dataset_names.clone(),
             namespace: settings.dataset_namespace.clone(),
         }
     }

@@ -38,7 +38,7 @@ register!(
             "openlineage:
   url: https://lineage.example.org
   api_key: ${secret:OPENLINEAGE_KEY}
-  datasets:
+  dataset_names:
     orders: {namespace: 'postgres://db.example.org:5432', name: shop.public.orders}"
         )
 );

@@ -38,8 +38,8 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// What the datasets of the suite are called elsewhere, by their name in the suite.
     #[serde(default)]
-    pub datasets: BTreeMap<String, Dataset>,
-    /// The namespace of the datasets that `datasets` does not name.
+    pub dataset_names: BTreeMap<String, Dataset>,
+    /// The namespace of the datasets that `dataset_names` does not name.
     #[serde(default = "default_dataset_namespace")]
     pub dataset_namespace: String,
     /// Whether `url` may lead to an address that is not public: loopback, private,

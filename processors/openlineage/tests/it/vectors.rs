@@ -93,7 +93,7 @@ fn missing(expected: &Value, found: &Value, at: &str, faults: &mut Vec<String>) 
 
 async fn replayed(report: &Report) -> Vec<Value> {
     let orders = json!({"namespace": "file", "name": "/data/orders.parquet"});
-    let mut place = Place::file().with("datasets", json!({ "orders": orders }));
+    let mut place = Place::file().with("dataset_names", json!({ "orders": orders }));
     place.begin(report).await.unwrap();
     place.end(report).await.unwrap();
     place.events()
