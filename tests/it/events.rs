@@ -49,7 +49,7 @@ fn suite((datasets, checks): &Shape) -> VerificationSuite {
         let name = format!("d{number}");
         suite = suite.dataset(match there {
             true => Dataset::batches(name, vec![rows.clone()]),
-            false => Dataset::path(name, "no/such/file.parquet"),
+            false => Dataset::path(name, "no/such/file.parquet").into(),
         });
     }
     for (number, (dataset, assertions)) in checks.iter().enumerate() {
