@@ -158,7 +158,7 @@ impl Watch {
         let about = |event: Event| {
             let summary = report.summary;
             event
-                .outcome(report.verdict.to_string())
+                .outcome(report.verdict.name())
                 .with("duration_ms", report.run.duration_ms)
                 .with("declared", summary.declared)
                 .with("passed", summary.passed)
@@ -260,7 +260,7 @@ impl Watch {
         if moment != Moment::Skip {
             events.push(about(Moment::Start));
         }
-        let mut event = about(moment).outcome(word(result.status));
+        let mut event = about(moment).outcome(result.status.name());
         let more: [(&str, Option<Value>); 4] = [
             ("actual", result.actual.clone()),
             ("expected", result.expected.as_deref().map(Value::from)),
@@ -288,7 +288,7 @@ fn checked(about: impl Fn(Moment) -> Event, results: &[AssertionResult], skipped
     let worst = worst.into_iter().find(|&status| count(status) > 0);
     let moment = if skipped { Moment::Skip } else { Moment::End };
     let event = about(moment)
-        .outcome(word(worst.unwrap_or(Status::Skipped)))
+        .outcome(worst.unwrap_or(Status::Skipped).name())
         .with("assertions", results.len());
     match (skipped, &results[0].reason) {
         (true, Some(reason)) => event.with("reason", reason.as_str()),
@@ -296,17 +296,5 @@ fn checked(about: impl Fn(Moment) -> Event, results: &[AssertionResult], skipped
         (false, _) => event
             .with("passed", count(Status::Passed))
             .with("failed", count(Status::Failed)),
-    }
-}
-
-/// The status in the word of the report's JSON.
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Passed => "passed",
-        Status::Failed => "failed",
-        Status::NotEvaluated => "not_evaluated",
-        Status::Error => "error",
-        Status::Skipped => "skipped",
-        _ => "unknown",
     }
 }

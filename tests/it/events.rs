@@ -144,7 +144,8 @@ fn assert_equal(events: &[Event], report: &Report) {
     let (first, last) = (&events[0], &events[events.len() - 1]);
     assert_eq!(first.name.to_string(), "suite.start");
     assert_eq!(last.name.subject, Subject::Suite);
-    assert_eq!(last.outcome, Some(report.verdict.to_string()));
+    let verdict = serde_json::to_value(report.verdict).unwrap();
+    assert_eq!(last.field("outcome"), Some(verdict));
     assert_eq!(
         last.field("failed"),
         Some(Value::from(report.summary.failed))

@@ -91,6 +91,22 @@ pub enum DeliveryStatus {
 }
 
 impl DeliveryStatus {
+    /// Its word in JSON: `skipped_dependency`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Skipped => "skipped",
+            Self::Disabled => "disabled",
+            Self::SkippedDependency => "skipped_dependency",
+            Self::Deferred => "deferred",
+            Self::BreakerOpen => "breaker_open",
+            Self::Dead => "dead",
+            Self::Hung => "hung",
+            Self::Panicked => "panicked",
+            Self::Crashed => "crashed",
+        }
+    }
+
     /// Whether the processor has, or needs, nothing of this report any more.
     pub fn is_settled(self) -> bool {
         matches!(self, Self::Delivered | Self::Skipped | Self::Disabled)

@@ -82,6 +82,17 @@ pub enum Verdict {
     NotEvaluated,
 }
 
+impl Verdict {
+    /// Its word in JSON: `not_evaluated`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verdict::Passed => "passed",
+            Verdict::Failed => "failed",
+            Verdict::NotEvaluated => "not_evaluated",
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -180,6 +191,19 @@ pub enum Status {
     Error,
     /// Left out by choice.
     Skipped,
+}
+
+impl Status {
+    /// Its word in JSON: `not_evaluated`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Status::Passed => "passed",
+            Status::Failed => "failed",
+            Status::NotEvaluated => "not_evaluated",
+            Status::Error => "error",
+            Status::Skipped => "skipped",
+        }
+    }
 }
 
 impl fmt::Display for Status {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use veracity_processor::Plugin;
 use veracity_scaffold::{Contract, Created, new as scaffold};
 
 use super::Shown;
@@ -67,6 +68,19 @@ pub fn new(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         Kind::Processor => veracity_scaffold::Kind::Processor,
         Kind::Hook => veracity_scaffold::Kind::Hook,
     };
+    let taken = |plugin: &&Plugin| {
+        let same_kind = match args.kind {
+            Kind::Processor => plugin.kind() == veracity_processor::Kind::Processor,
+            Kind::Hook => plugin.kind() == veracity_processor::Kind::Hook,
+        };
+        same_kind && plugin.name() == args.name
+    };
+    if Plugin::linked().find(taken).is_some() {
+        let name = &args.name;
+        let message = format!("there is a plugin `{name}` already, in this program");
+        let advice = format!("choose another name, such as `my-{name}`");
+        return Err(Error::configuration(message).with_help(advice).into());
+    }
     let contract = match &args.contract {
         Some(folder) => Contract::Path(std::path::absolute(folder).unwrap_or(folder.clone())),
         None => Contract::Published,

@@ -100,7 +100,7 @@ impl Stream {
         let end = self
             .event(Subject::Check, moment)
             .check(check)
-            .outcome(word(worst(results)))
+            .outcome(worst(results).name())
             .with("assertions", results.len());
         self.push(match is_skipped {
             true => with_some(end, "reason", results[0].reason.as_deref().map(Value::from)),
@@ -128,7 +128,7 @@ impl Stream {
         if moment != Moment::Skip {
             self.push(about(self, Moment::Start));
         }
-        let mut event = about(self, moment).outcome(word(result.status));
+        let mut event = about(self, moment).outcome(result.status.name());
         let text = |text: &Option<String>| text.as_deref().map(Value::from);
         event = with_some(event, "actual", result.actual.clone());
         event = with_some(event, "expected", text(&result.expected));
@@ -150,7 +150,7 @@ impl Stream {
         };
         let end = self
             .event(Subject::Suite, moment)
-            .outcome(report.verdict.to_string())
+            .outcome(report.verdict.name())
             .with("duration_ms", run.duration_ms)
             .with("declared", summary.declared)
             .with("passed", summary.passed)
@@ -180,17 +180,6 @@ fn worst(results: &[AssertionResult]) -> Status {
     let mut order = order.into_iter();
     let found = order.find(|status| results.iter().any(|result| result.status == *status));
     found.unwrap_or(Status::Skipped)
-}
-
-/// The word of the report's JSON for `status`.
-fn word(status: Status) -> &'static str {
-    match status {
-        Status::Passed => "passed",
-        Status::Failed => "failed",
-        Status::NotEvaluated => "not_evaluated",
-        Status::Error => "error",
-        Status::Skipped => "skipped",
-    }
 }
 
 #[cfg(test)]
