@@ -174,7 +174,12 @@ processors:
     folder.write("suite.yaml", &format!("{SUITE}{plugins}"));
     let done = folder.veracity(&["run", "suite.yaml"]);
     assert_eq!(done.code, Some(3), "{}", done.all());
-    assert_snapshot!(done.stdout);
+    let reason = "`calendar` ended the run before it began: maintenance until 2999-01-01 00:00: storage upgrade";
+    let skipped = format!("  - skipped  P0  emails known        {reason}\n");
+    assert!(done.stdout.contains(&skipped), "{}", done.stdout);
+    let last = done.stdout.lines().last().unwrap();
+    let said = format!("~ NOT EVALUATED, {reason}  4 assertions: 4 skipped");
+    assert!(last.starts_with(&said), "{last}");
     assert!(!folder.path().join("failures.json").exists());
     let report: Value = serde_json::from_str(&folder.read("always.json")).unwrap();
     assert_eq!(report["run"]["gate"], "calendar");
