@@ -28,7 +28,7 @@ use settings::{Login, Target};
 
 register!(
     Plugin::channel::<Nats>("nats", env!("CARGO_PKG_VERSION"))
-        .description("Publishes each message on a subject of NATS, or to a stream of JetStream")
+        .description("Publishes each message on a subject of NATS, or to a stream of JetStream (cargo feature `nats`)")
         .author("the veracity authors")
         .example("bus: {use: nats, url: \"nats://broker.example.org\", subject: dq.messages}")
 );
