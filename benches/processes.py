@@ -38,6 +38,17 @@ for query in open(sys.argv[1]).read().split(";"):
 """
 
 
+# Five hooks that get every event: about 1,100 in a run of 500 assertions.
+HOOKS = """
+hooks:
+  counts: {use: metrics}
+  more: {use: metrics}
+  text: {use: log, level: debug, path: hooks.log}
+  lines: {use: log, level: debug, format: json, path: hooks.ndjson}
+  again: {use: metrics, mode: synchronous}
+"""
+
+
 @dataclass
 class Cost:
     """What one process took."""
@@ -69,6 +80,14 @@ def cases(veracity: str, nycflights: Path) -> list[Case]:
     def duckdb(queries: str, *views: str) -> list[str]:
         return [sys.executable, "-c", DUCKDB, str(BENCHES / "sql" / f"{queries}.sql"), *views]
 
+    def five_times(name: str, hooks: str = "") -> list[str]:
+        """A run of the checks of S2, five times each."""
+        head, checks = (BENCHES / "suites" / "s2.yaml").read_text().split("checks:\n")
+        times = [checks.replace("  - check: ", f"  - check: {n} ") for n in range(5)]
+        suite = LINEITEM / name
+        suite.write_text(head + "checks:\n" + "".join(times) + hooks)
+        return [veracity, "run", str(suite)]
+
     lineitem = "lineitem.parquet"
     flights = ["flights.parquet", "planes.csv", "airlines.csv", "airports.csv"]
     return [
@@ -76,6 +95,7 @@ def cases(veracity: str, nycflights: Path) -> list[Case]:
         Case("s1-256MiB", run("s1", "--memory-limit", "256MiB"), LINEITEM),
         Case("s2", run("s2"), LINEITEM, duckdb("s2", lineitem), 0.8, 0.8, target_mib=200),
         Case("s3", run("s3"), nycflights, duckdb("s3-duckdb", *flights), 0.5, exit_code=1),
+        Case("hooks", five_times("hooks.yaml", HOOKS), LINEITEM, five_times("no-hooks.yaml"), 1.01, 1.01),
         Case("version", [veracity, "--version"], LINEITEM, target_wall_ms=10),
     ]
 
