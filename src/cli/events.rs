@@ -15,7 +15,7 @@ use super::options::{About, Limits, Patience, Selection};
 use super::suite_file;
 use super::verify::follow;
 use crate::delivery;
-use crate::error::{Error, did_you_mean};
+use crate::error::{Error, did_you_mean, listed};
 
 /// Verifies what a suite file says and prints what happens, as it happens, as JSON lines.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub struct EventsArgs {
     #[arg(long = "event", value_name = "PATTERN")]
     events: Vec<String>,
     /// Only events whose field has this value; repeatable.
-    #[arg(long = "where", value_name = "FIELD=VALUE", value_parser = super::quantity::pair)]
+    #[arg(long = "where", value_name = "FIELD=VALUE", value_parser = super::quantity::field)]
     condition: Vec<(String, String)>,
     #[command(flatten)]
     selection: Selection,
@@ -93,6 +93,14 @@ impl Lines {
                 let hint = did_you_mean(pattern, names.iter().map(String::as_str));
                 let message = format!("no event is called `{pattern}`{hint}");
                 let advice = "events are called `assertion.end`, `delivery.*`, `*.error`";
+                return Err(Error::configuration(message).with_help(advice));
+            }
+        }
+        for (field, _) in &args.condition {
+            if !Event::is_field(field) {
+                let hint = did_you_mean(field, Event::FIELDS.iter().copied());
+                let message = format!("no event has a field `{field}`{hint}");
+                let advice = format!("fields are {}", listed(Event::FIELDS.iter().copied()));
                 return Err(Error::configuration(message).with_help(advice));
             }
         }

@@ -36,7 +36,7 @@ pub struct Showing {
     )]
     pub format: Option<Format>,
     /// Also write the report as FORMAT (junit, sarif, markdown, ..) to PATH; repeatable.
-    #[arg(short, long, value_name = "FORMAT=PATH", value_parser = quantity::pair)]
+    #[arg(short, long, value_name = "FORMAT=PATH", value_parser = quantity::output)]
     pub output: Vec<(String, String)>,
     /// Only what did not pass, and the verdict.
     #[arg(short, long, conflicts_with = "verbose")]
@@ -64,6 +64,16 @@ impl Showing {
                 let hint = did_you_mean(format, names());
                 let message = format!("`--output` knows no format `{format}`{hint}");
                 let advice = format!("the formats are {}", listed(names()));
+                return Err(Error::configuration(message).with_help(advice));
+            }
+        }
+        for (number, (format, path)) in self.output.iter().enumerate() {
+            let other = self.output[..number]
+                .iter()
+                .find(|(_, other)| other == path);
+            if let Some((other, _)) = other {
+                let message = format!("`--output {format}={path}` would replace `{other}={path}`");
+                let advice = "give each format a file of its own";
                 return Err(Error::configuration(message).with_help(advice));
             }
         }

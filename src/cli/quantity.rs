@@ -39,11 +39,32 @@ pub fn date(text: &str) -> Result<NaiveDate, String> {
 
 /// `NAME=VALUE`; the value may be empty, the name may not.
 pub fn pair(text: &str) -> Result<(String, String), String> {
+    parts(text, "NAME=VALUE")
+}
+
+/// `FIELD=VALUE`, likewise.
+pub fn field(text: &str) -> Result<(String, String), String> {
+    parts(text, "FIELD=VALUE")
+}
+
+/// `FORMAT=PATH`; neither may be empty, and the path is not standard output, which is the
+/// report's.
+pub fn output(text: &str) -> Result<(String, String), String> {
+    match parts(text, "FORMAT=PATH")? {
+        (_, path) if path.is_empty() => Err("it names no file".to_owned()),
+        (_, path) if path == "-" => {
+            Err("standard output is for the report itself; name a file".to_owned())
+        }
+        parts => Ok(parts),
+    }
+}
+
+fn parts(text: &str, form: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.trim().is_empty() => {
             Ok((name.trim().to_owned(), value.to_owned()))
         }
-        _ => Err("it is written NAME=VALUE".to_owned()),
+        _ => Err(format!("it is written {form}")),
     }
 }
 

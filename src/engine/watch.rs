@@ -197,8 +197,11 @@ impl Watch {
                     self.dataset_ended(&mut datasets, dataset);
                 }
                 None => self.tell(Subject::Dataset, Moment::Skip, |event| {
-                    let event = event.dataset(name);
-                    event.with("reason", "nothing was to be read of it")
+                    let reason = match report.run.interrupted {
+                        Some(_) => "the run ended before it was read",
+                        None => "nothing was to be read of it",
+                    };
+                    event.dataset(name).with("reason", reason)
                 }),
             }
         }

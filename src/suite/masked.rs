@@ -35,6 +35,7 @@ pub(super) fn masked(text: &str) -> String {
                 ranges.push(indent + dashes.unwrap_or_default()..content.len());
             } else {
                 ranges = passwords(content);
+                ranges.extend(paths(content));
                 open = values(content, &mut ranges);
             }
         }
@@ -123,6 +124,17 @@ fn passwords(line: &str) -> Vec<Range<usize>> {
         Some(scheme.end() + user + 1..scheme.end() + credentials.len())
     };
     SCHEME.find_iter(line).filter_map(password).collect()
+}
+
+/// Where the paths of URLs like `https://hooks.example.org/services/token` stand: whoever
+/// knows them may post there.
+fn paths(line: &str) -> Vec<Range<usize>> {
+    static URL: LazyLock<Regex> = LazyLock::new(|| {
+        let url = r#"(?i)https?://[^/?#\s"']*[/?#]([^\s"']+)"#;
+        Regex::new(url).expect("the pattern is valid")
+    });
+    let paths = URL.captures_iter(line).filter_map(|url| url.get(1));
+    paths.map(|path| path.range()).collect()
 }
 
 /// Adds to `ranges` where the values of secret keys stand; returns the last one if it may
@@ -334,6 +346,14 @@ mod tests {
             (
                 "  smtp: smtps://dq:pw1@mail # a@b",
                 "  smtp: smtps://dq:***@mail # a@b",
+            ),
+            (
+                "  a: {url: https://hooks.example.org/services/T1, to: b}",
+                "  a: {url: https://hooks.example.org/************ to: b}",
+            ),
+            (
+                "  url: 'https://x.example.org?sig=S' # https://docs",
+                "  url: 'https://x.example.org?*****' # https://docs",
             ),
             (
                 "  smtp: \"smtps://dq:p@w 1@mail\"",

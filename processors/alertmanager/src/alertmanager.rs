@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use veracity_http::header::AUTHORIZATION;
 use veracity_http::{Answer, Endpoint, Method, Request, within};
 use veracity_processor::{
-    ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor, ProcessorError,
-    Report, ResultProcessor, Stage, StartContext, async_trait, printable, register,
+    Capability, ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor,
+    ProcessorError, Report, ResultProcessor, Stage, StartContext, async_trait, printable, register,
 };
 
 use crate::alert::{Alert, Times};
@@ -29,6 +29,7 @@ register!(
     Plugin::processor::<Alertmanager>("alertmanager", env!("CARGO_PKG_VERSION"))
         .description("Sends alerts to Alertmanager, and ends them when assertions pass again")
         .author("the veracity authors")
+        .capabilities(&[Capability::Messages])
         .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example(
             "alertmanager: {urls: [\"https://alertmanager.example.org\"], expires_after: 25h, on: always}"

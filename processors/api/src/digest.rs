@@ -50,7 +50,7 @@ fn counts(report: &Report) -> String {
     let mut text = match parts.next() {
         Some((count, what)) => format!("{count} of {declared} {noun} {what}"),
         None if declared == 0 => "no assertions".to_owned(),
-        None if summary.skipped == declared => format!("all {declared} {noun} skipped"),
+        None if summary.skipped == declared => format!("{declared} of {declared} {noun} skipped"),
         None => format!("{} of {declared} {noun} passed", summary.passed),
     };
     for (count, what) in parts {
@@ -238,7 +238,7 @@ mod tests {
             (
                 vec![Status::Skipped; 2],
                 Verdict::NotEvaluated,
-                "all 2 assertions skipped",
+                "2 of 2 assertions skipped",
             ),
             (
                 vec![Status::Passed, Status::Failed],

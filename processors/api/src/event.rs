@@ -315,6 +315,54 @@ impl Event {
         self
     }
 
+    /// Names of the fields that events of veracity have; `key.tags.<name>` comes on top.
+    pub const FIELDS: &[&str] = &[
+        "actual",
+        "assertion",
+        "assertions",
+        "attempt",
+        "attempts",
+        "bytes_read",
+        "check",
+        "dataset",
+        "declared",
+        "duration_ms",
+        "elapsed_ms",
+        "error",
+        "event",
+        "expected",
+        "failed",
+        "fields",
+        "gate",
+        "group",
+        "idempotency_key",
+        "key.date",
+        "level",
+        "message",
+        "not_evaluated",
+        "outcome",
+        "passed",
+        "pending",
+        "plugin",
+        "processor",
+        "reason",
+        "rows",
+        "scans",
+        "severity",
+        "skipped",
+        "stage",
+        "suite",
+        "target",
+        "type",
+        "violations",
+        "wait_ms",
+    ];
+
+    /// Whether an event may have a field called `name`.
+    pub fn is_field(name: &str) -> bool {
+        name.starts_with("key.tags.") || Self::FIELDS.contains(&name)
+    }
+
     /// The field called `name` as JSON: `event`, `suite`, `dataset`, `check`, `assertion`,
     /// `processor`, `outcome`, `elapsed_ms`, `key.date`, `key.tags.<name>`, or one of the
     /// metadata. `None` if it has none of this name.

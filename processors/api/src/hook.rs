@@ -27,8 +27,9 @@ pub trait EventHook: Send + Sync {
         Ok(())
     }
 
-    /// Takes events it subscribed to, in the order in which they happened: one at a time if
-    /// it is synchronous, else up to `batch` at once.
+    /// Takes events it subscribed to, in the order in which they happened, up to `batch` at
+    /// once. If it is synchronous those of one moment: mostly one, but the engine tells of all
+    /// results together. What happens at the same time may come in any order.
     ///
     /// # Errors
     ///

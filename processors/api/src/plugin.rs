@@ -52,6 +52,10 @@ pub enum Capability {
     RawRows,
     /// Answers `health` (executable plugins; those linked in always do).
     Health,
+    /// Tells people messages that are no reports: what a hook has to say, a delivery that was
+    /// given up. A setting of another plugin that names such a processor is a text of
+    /// `format: messages` in its schema.
+    Messages,
     /// Sees the metrics that plugins and hooks stated in the run so far.
     Metrics,
     /// Writes the report into the file that its setting `path` names, and nothing else: it
@@ -85,8 +89,8 @@ pub struct PluginInfo {
     pub default_config: Value,
     /// What it needs beyond the ordinary.
     pub capabilities: Vec<Capability>,
-    /// The stages it can serve; the first one is served unless the configuration says
-    /// `stages`. Empty for what is no processor.
+    /// The stages it can serve; the first one, and `before_run` if it is among them, are
+    /// served unless the configuration says `stages`. Empty for what is no processor.
     pub stages: Vec<Stage>,
     /// Under which conditions it is called.
     pub conditions: Conditions,
@@ -314,8 +318,8 @@ impl Plugin {
         self
     }
 
-    /// The stages it can serve; the first one is served unless the configuration says
-    /// `stages`.
+    /// The stages it can serve; the first one, and `before_run` if it is among them, are
+    /// served unless the configuration says `stages`.
     pub const fn stages(mut self, stages: &'static [Stage]) -> Self {
         self.stages = stages;
         self

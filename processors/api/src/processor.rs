@@ -60,18 +60,19 @@ pub trait ResultProcessor: Send + Sync {
         Ok(Outcome::done())
     }
 
-    /// Tells people a few words that are no report. By default they are put into the form
-    /// of a report and processed.
+    /// Tells people a few words that are no report. Only processors with the capability
+    /// [`Messages`](crate::Capability::Messages) are asked to. [`Message::to_report`] puts
+    /// them into the form of a report for those that know nothing else.
     ///
     /// # Errors
     ///
-    /// As for `process`.
+    /// As for `process`; that it cannot do that, by default.
     async fn notify(
         &self,
-        message: &Message,
-        context: &ProcessContext,
+        _message: &Message,
+        _context: &ProcessContext,
     ) -> Result<Outcome, ProcessorError> {
-        self.process(&message.to_report(), context).await
+        Err(ProcessorError::permanent("it takes reports, no messages"))
     }
 
     /// Takes a report that was given up at another processor, at the stage `dead_letter`.

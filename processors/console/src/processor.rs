@@ -16,7 +16,7 @@ register!(
         .description("Writes the report as text for people")
         .author("the veracity authors")
         .capabilities(&[Capability::Output])
-        .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
+        .stages(&[Stage::AfterRun, Stage::OnError])
         .example("console: {path: report.txt, verbosity: verbose}")
 );
 

@@ -22,8 +22,8 @@ use async_trait::async_trait;
 use lettre::Address;
 use lettre::message::Mailbox;
 use veracity_processor::{
-    ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor, ProcessorError,
-    Report, ResultProcessor, Stage, StartContext, register,
+    Capability, ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor,
+    ProcessorError, Report, ResultProcessor, Stage, StartContext, register,
 };
 
 use crate::memory::Memory;
@@ -45,6 +45,7 @@ register!(
     Plugin::processor::<Email>("email", env!("CARGO_PKG_VERSION"))
         .description("Mails the report as text and HTML over SMTP")
         .author("the veracity authors")
+        .capabilities(&[Capability::Messages])
         .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example(
             "email:

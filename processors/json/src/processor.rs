@@ -16,7 +16,7 @@ register!(
         .description("Writes the report as JSON for programs")
         .author("the veracity authors")
         .capabilities(&[Capability::RawRows, Capability::Output])
-        .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
+        .stages(&[Stage::AfterRun, Stage::OnError])
         .example("json: {path: report.json}")
 );
 

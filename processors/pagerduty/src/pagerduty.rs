@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use veracity_http::{Answer, Endpoint, Hints, Link, Options, Request, StatusCode, within};
 use veracity_processor::{
-    ConfigError, FieldError, Health, Message, Outcome, Plugin, ProcessContext, Processor,
-    ProcessorError, Report, ResultProcessor, Secret, Stage, StartContext, async_trait, printable,
-    register,
+    Capability, ConfigError, FieldError, Health, Message, Outcome, Plugin, ProcessContext,
+    Processor, ProcessorError, Report, ResultProcessor, Secret, Stage, StartContext, async_trait,
+    printable, register,
 };
 
 use crate::event::{Event, Form};
@@ -43,6 +43,7 @@ register!(
     Plugin::processor::<PagerDuty>("pagerduty", env!("CARGO_PKG_VERSION"))
         .description("Triggers alerts of PagerDuty, and resolves them when assertions pass again")
         .author("the veracity authors")
+        .capabilities(&[Capability::Messages])
         .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example("pagerduty: {routing_key: \"${secret:PAGERDUTY_KEY}\", on: always}")
 );

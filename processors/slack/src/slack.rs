@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use veracity_http::header::{AUTHORIZATION, CONTENT_TYPE};
 use veracity_http::{HeaderValue, Request, pace, within};
 use veracity_processor::{
-    ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor, ProcessorError,
-    Report, ResultProcessor, Stage, StartContext, Trend, Verdict, async_trait, register,
+    Capability, ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor,
+    ProcessorError, Report, ResultProcessor, Stage, StartContext, Trend, Verdict, async_trait,
+    register,
 };
 
 use crate::answer::{Refusal, Reply, of_api, of_webhook};
@@ -30,6 +31,7 @@ register!(
     Plugin::processor::<Slack>("slack", env!("CARGO_PKG_VERSION"))
         .description("Posts the report to a Slack channel")
         .author("the veracity authors")
+        .capabilities(&[Capability::Messages])
         .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example("slack: {webhook_url: \"${secret:SLACK_WEBHOOK_URL}\", on: change}")
 );

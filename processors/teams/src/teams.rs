@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use veracity_http::{HeaderValue, Request, pace, within};
 use veracity_processor::{
-    ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor, ProcessorError,
-    Report, ResultProcessor, Stage, StartContext, Trend, async_trait, register,
+    Capability, ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor,
+    ProcessorError, Report, ResultProcessor, Stage, StartContext, Trend, async_trait, register,
 };
 
 use crate::answer::{Refusal, settle};
@@ -23,6 +23,7 @@ register!(
     Plugin::processor::<Teams>("teams", env!("CARGO_PKG_VERSION"))
         .description("Posts the report to a Microsoft Teams channel")
         .author("the veracity authors")
+        .capabilities(&[Capability::Messages])
         .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example("teams: {webhook_url: \"${secret:TEAMS_WEBHOOK_URL}\", on: change}")
 );

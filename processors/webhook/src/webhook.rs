@@ -8,8 +8,8 @@ use veracity_http::{
     Answer, HeaderName, HeaderValue, Method as HttpMethod, Request, StatusCode, within,
 };
 use veracity_processor::{
-    ConfigError, Health, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
-    ResultProcessor, Stage, StartContext, async_trait, register,
+    Capability, ConfigError, Health, Message, Outcome, Plugin, ProcessContext, Processor,
+    ProcessorError, Report, ResultProcessor, Stage, StartContext, async_trait, register,
 };
 
 use crate::check::Checked;
@@ -23,6 +23,7 @@ register!(
     Plugin::processor::<Webhook>("webhook", env!("CARGO_PKG_VERSION"))
         .description("Posts the report to a URL as JSON, CloudEvents or by template, signed")
         .author("the veracity authors")
+        .capabilities(&[Capability::Messages])
         .stages(&[Stage::AfterRun, Stage::OnError, Stage::DeadLetter])
         .example("webhook: {url: \"https://hooks.example.org/dq\", secret: \"${secret:HOOK}\"}")
 );
@@ -58,6 +59,15 @@ impl ResultProcessor for Webhook {
         let delivery = self.deliver(report, &context.idempotency_key);
         let ended = within(context, delivery).await;
         ended.map_err(|error| self.0.endpoint.named(error))
+    }
+
+    /// In the form of a report: its check is called `message`, each line is a result.
+    async fn notify(
+        &self,
+        message: &Message,
+        context: &ProcessContext,
+    ) -> Result<Outcome, ProcessorError> {
+        self.process(&message.to_report(), context).await
     }
 
     async fn health(&self) -> Result<Health, ProcessorError> {

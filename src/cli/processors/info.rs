@@ -113,6 +113,9 @@ pub fn facts(info: &PluginInfo) -> Vec<String> {
             Capability::RawRows => "sees sample rows".to_owned(),
             Capability::Health => "answers health checks".to_owned(),
             Capability::Metrics => "sees metrics of hooks and plugins".to_owned(),
+            Capability::Messages => {
+                "tells people messages of hooks, and of what was given up".to_owned()
+            }
             Capability::Output => format!("can be asked for with `--output {}=PATH`", info.name),
             other => format!("{other:?}"),
         });
@@ -179,6 +182,9 @@ pub fn settings(schema: &Value) -> Vec<[String; 3]> {
         let kind = kind(schema, property);
         let description = property["description"].as_str().unwrap_or_default();
         let mut meaning = description.replace('\n', " ");
+        if !meaning.is_empty() && !meaning.ends_with(['.', '!', '?']) {
+            meaning.push('.');
+        }
         if is_required(name) {
             meaning.push_str(" Required.");
         }

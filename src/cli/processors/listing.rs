@@ -240,10 +240,22 @@ impl Shown for Validated {
             let why = one.error.as_deref().unwrap_or_default();
             line(&mut text, &format!("cannot be used: {}: {why}", one.name));
         }
-        let total = self.processors.len();
-        let verdict = match missed {
-            0 => format!("{total} processors, nothing wrong with their settings"),
-            _ => format!("{missed} of {total} processors cannot be used"),
+        let counts = [
+            (self.processors.len(), "processor"),
+            (self.hooks.len(), "hook"),
+            (self.channels.len(), "channel"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<String> = counts
+            .map(|(count, what)| format!("{count} {what}{}", if *count == 1 { "" } else { "s" }))
+            .collect();
+        let verdict = match (missed, counts.is_empty()) {
+            (0, true) => "no processors".to_owned(),
+            (0, false) => format!("{}: nothing wrong with their settings", counts.join(", ")),
+            _ => format!(
+                "{missed} of {} processors cannot be used",
+                self.processors.len()
+            ),
         };
         line(&mut text, &verdict);
         text

@@ -12,6 +12,25 @@ use super::harness::{Folder, SUITE};
 const NOWHERE: &str =
     "{use: webhook, url: \"http://127.0.0.1:9/x\", allow_private: true, retries: 0}";
 
+/// A program that people are told by: it writes down what it hears, in its folder.
+#[cfg(unix)]
+fn add_pager(folder: &Folder) {
+    folder.write(
+        "plugins/pager/plugin.yaml",
+        "name: pager\nkind: processor\nversion: 1.0.0\ndescription: Tells people\ncommand: [sh, pager.sh]\nstages: [after_run, on_error, dead_letter]\ncapabilities: [messages]\n",
+    );
+    folder.write(
+        "plugins/pager/pager.sh",
+        r#"while read -r line; do
+  case "$line" in
+    *'"type":"start"'*|*'"type":"stop"'*) echo '{"type":"ready"}' ;;
+    *) printf '%s\n' "$line" >> heard.ndjson; echo '{"type":"outcome","status":"done"}' ;;
+  esac
+done
+"#,
+    );
+}
+
 fn lines(text: &str) -> Vec<Value> {
     let lines = text.lines();
     lines
@@ -67,8 +86,24 @@ fn an_output_that_cannot_be_written_ends_with_4_and_one_without_a_format_with_2(
         "{}",
         done.stderr
     );
-    let done = folder.veracity(&["run", "suite.yaml", "--output", "junit"]);
+    for (output, part) in [
+        ("junit", "it is written FORMAT=PATH"),
+        ("junit=", "it names no file"),
+        ("junit=-", "standard output is for the report itself"),
+    ] {
+        let done = folder.veracity(&["run", "suite.yaml", "--output", output]);
+        assert_eq!(done.code, Some(2), "{output}");
+        assert!(done.stderr.contains(part), "{}", done.stderr);
+    }
+    let twice = ["run", "suite.yaml", "-o", "junit=x", "-o", "sarif=x"];
+    let done = folder.veracity(&twice);
     assert_eq!(done.code, Some(2));
+    assert!(
+        done.stderr
+            .contains("`--output sarif=x` would replace `junit=x`"),
+        "{}",
+        done.stderr
+    );
     let done = folder.veracity(&[
         "check",
         "orders.csv",
@@ -98,6 +133,13 @@ fn a_run_is_followed_as_json_lines() {
     assert_eq!(names(&events), ["assertion.start", "assertion.end"]);
     assert_eq!(events[1]["assertion"], "emails known");
     assert_eq!(events[1]["outcome"], "passed");
+    let done = folder.veracity(&["events", "suite.yaml", "--where", "outcom=failed"]);
+    assert_eq!(done.code, Some(2));
+    assert!(
+        done.stderr.contains("did you mean `outcome`?"),
+        "{}",
+        done.stderr
+    );
     let done = folder.veracity(&["events", "suite.yaml", "--event", "asertion.end"]);
     assert_eq!(done.code, Some(2));
     assert_snapshot!(done.stderr);
@@ -116,20 +158,23 @@ fn who_stops_reading_events_does_not_disturb_the_run() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+#[cfg(unix)]
 #[test]
 fn hooks_log_tell_people_and_measure() {
     let folder = Folder::with_suite();
+    add_pager(&folder);
     let plugins = format!(
         "\
+plugins: {{directories: [plugins]}}
 processors:
   nowhere: {NOWHERE}
-  told: {{use: json, path: told.json, stages: [on_error]}}
+  pager: {{stages: [on_error]}}
   prometheus: {{path: metrics.prom, priority: 1000}}
 hooks:
   log: {{format: json, path: log.ndjson, level: debug}}
   failures: {{use: log, path: failures.log, events: [\"*.dead\"]}}
   metrics: {{}}
-  notify: {{to: told, events: [delivery.dead]}}
+  notify: {{to: pager, events: [delivery.dead]}}
 "
     );
     folder.write("suite.yaml", &format!("{SUITE}{plugins}"));
@@ -147,8 +192,9 @@ hooks:
     let failures = folder.read("failures.log");
     assert_eq!(failures.lines().count(), 1, "{failures}");
     assert!(failures.contains("delivery.dead"), "{failures}");
-    let told: Value = serde_json::from_str(&folder.read("told.json")).unwrap();
-    let title = told["results"][0]["assertion"].as_str().unwrap();
+    let heard = lines(&folder.read("plugins/pager/heard.ndjson"));
+    assert_eq!((heard.len(), &heard[0]["type"]), (1, &"notify".into()));
+    let title = heard[0]["message"]["title"].as_str().unwrap();
     assert!(title.contains("delivery.dead"), "{title}");
     let metrics = folder.read("metrics.prom");
     for name in [
@@ -188,14 +234,15 @@ processors:
     assert_eq!(names(&lines(&events.stdout)), ["suite.skip"]);
 }
 
+#[cfg(unix)]
 #[test]
 fn what_is_given_up_reaches_who_reads_dead_letters() {
     let folder = Folder::with_suite();
+    add_pager(&folder);
     let plugins = format!(
-        "processors:\n  nowhere: {NOWHERE}\n  ops: {{use: json, path: letter.json, stages: [dead_letter]}}\n"
+        "plugins: {{directories: [plugins]}}\nprocessors:\n  nowhere: {NOWHERE}\n  ops: {{use: pager, stages: [dead_letter]}}\n"
     );
     for store in ["", "store: sqlite://dq.db\n"] {
-        folder.write("suite.yaml", &format!("{SUITE}{plugins}{store}"));
         let many = plugins.replace("retries: 0", "retries: 0, max_attempts: 1");
         folder.write("suite.yaml", &format!("{SUITE}{many}{store}"));
         let done = folder.veracity(&["run", "suite.yaml", "--format", "json"]);
@@ -208,10 +255,16 @@ fn what_is_given_up_reaches_who_reads_dead_letters() {
             .collect();
         assert_eq!(ops.len(), 1, "{deliveries:?}");
         assert_eq!(ops[0]["status"], "delivered", "{deliveries:?}");
-        let letter: Value = serde_json::from_str(&folder.read("letter.json")).unwrap();
-        let told = letter["results"][0]["assertion"].as_str().unwrap();
-        assert_eq!(told, "shop: the report could not be delivered to `nowhere`");
-        std::fs::remove_file(folder.path().join("letter.json")).unwrap();
+        let heard = "plugins/pager/heard.ndjson";
+        let letters = lines(&folder.read(heard));
+        assert_eq!(
+            (letters.len(), &letters[0]["type"]),
+            (1, &"dead_letter".into())
+        );
+        let letter = &letters[0]["letter"];
+        assert_eq!(letter["delivery"]["processor"], "nowhere");
+        assert_eq!(letter["report"]["run"]["id"], report["run"]["id"]);
+        std::fs::remove_file(folder.path().join(heard)).unwrap();
     }
 }
 
@@ -316,6 +369,27 @@ fn a_new_plugin_passes_its_own_test_and_is_listed() {
     ]);
     assert_eq!(again.code, Some(2));
     assert!(again.stderr.contains("is not empty"), "{}", again.stderr);
+}
+
+#[test]
+fn mistakes_in_hooks_are_told_where_they_stand() {
+    let folder = Folder::with_suite();
+    let plugins = "\
+processors:
+  json: {path: report.json}
+  oncall: {use: slack, webhook_url: \"https://hooks.example.org/services/T1\", enabled: false}
+hooks:
+  a: {use: notify, to: oncal}
+  b: {use: notify, to: json}
+  c: {use: log, where: {outcom: failed}}
+  d: {use: log, where: {duration_ms: {mni: 3}}}
+  e: {use: log, events: [asertion.end]}
+  f: {use: notify, to: oncall}
+";
+    folder.write("suite.yaml", &format!("{SUITE}{plugins}"));
+    let done = folder.veracity(&["processors", "validate", "suite.yaml"]);
+    assert_eq!(done.code, Some(2));
+    assert_snapshot!(done.stderr);
 }
 
 #[test]

@@ -42,7 +42,7 @@ const MOST_OF_TITLE: usize = 200;
 #[serde(deny_unknown_fields)]
 pub struct NotifySettings {
     /// The name under which the processor is configured that tells people.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("format" = "messages"))]
     pub to: String,
     /// The title of messages, with places for facts: `{suite}`, `{date}`, `{run}`, `{count}`,
     /// `{events}`. Default: `{suite}: {events}`.
