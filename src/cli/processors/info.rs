@@ -45,8 +45,8 @@ pub fn info(registry: &Registry, name: &str, kind: Option<Kind>) -> Result<Info,
             let plugins = all.iter().filter(|entry| kinds.contains(&entry.kind));
             plugins.map(|entry| entry.name.as_str())
         };
-        if registry.broken().iter().any(|broken| broken.name == name) {
-            // It says what is wrong with it.
+        if !registry.broken().is_empty() {
+            // It says what is wrong with them.
             registry.get(Kind::Processor, name).map_err(wrong)?;
         }
         let message = format!("unknown plugin `{name}`{}", did_you_mean(name, names()));
