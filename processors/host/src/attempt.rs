@@ -13,7 +13,7 @@ use crate::ground::Ground;
 use crate::instance::Instance;
 use crate::isolation::{Attempt, Call, Fault, Task};
 use crate::keep::{Values, refusal};
-use crate::told::Told;
+use crate::told::{Course, Told};
 
 /// The longest that the waits between the attempts of one run may take together.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,6 +39,8 @@ pub struct Job {
     pub insist: bool,
     /// Whether somebody keeps it for later if it is not delivered now.
     pub kept: bool,
+    /// How much those who watch were told of it.
+    pub course: Course,
 }
 
 /// How a job ended, for now.
@@ -102,6 +104,7 @@ pub fn deliver(
     let mut waited = Duration::ZERO;
     let mut tried = 0;
     let mut notes = Vec::new();
+    let mut asked = Vec::new();
     let (next, said_stop) = loop {
         let limit = stop.cut(instance.settings.time_limit);
         let now = keep.now();
@@ -125,15 +128,22 @@ pub fn deliver(
                 .get_or_insert("the run was asked to end".to_owned());
             break (Next::Again(now), None);
         }
-        if !hold.holds(limit) {
+        // Those who are told that it begins may take their time too.
+        if !hold.holds(limit.saturating_add(ground.patience())) {
             notes.push(ELSEWHERE.to_owned());
             break (Next::Again(now), None);
         }
         tried += 1;
-        delivery.attempts += 1;
         if tried == 1 {
-            told.begun(delivery.attempts);
+            told.begun(delivery.attempts + 1);
         }
+        let limit = stop.cut(limit);
+        if limit.is_zero() {
+            let error = || "the run was asked to end".to_owned();
+            delivery.error.get_or_insert_with(error);
+            break (Next::Again(now), None);
+        }
+        delivery.attempts += 1;
         let state = keep.state(&job.run.suite, &instance.name);
         let attempt = attempt(instance, job, ground, delivery.attempts, &state, limit);
         if let Some(new) = attempt.state.clone() {
@@ -152,7 +162,7 @@ pub fn deliver(
                     OutcomeStatus::Skipped => DeliveryStatus::Skipped,
                     _ => DeliveryStatus::Delivered,
                 };
-                ground.act(&told.origin(), outcome.actions);
+                asked = outcome.actions;
                 let reason = outcome.reason.map(|text| clean(instance, &text));
                 notes.extend(outcome.note.map(|text| clean(instance, &text)));
                 let is_stop = outcome.status == OutcomeStatus::Stop;
@@ -176,11 +186,11 @@ pub fn deliver(
         if permanent || (job.kept && delivery.attempts >= instance.settings.max_attempts) {
             break (Next::GiveUp, None);
         }
-        let asked = match &fault {
+        let patience = match &fault {
             Fault::Failed(ProcessorError::Retryable { retry_after, .. }) => *retry_after,
             _ => None,
         };
-        let wait = backoff::wait(delivery.attempts, asked, fastrand::f64());
+        let wait = backoff::wait(delivery.attempts, patience, fastrand::f64());
         let again =
             Next::Again(now.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)));
         let worth_it = job.insist
@@ -193,8 +203,11 @@ pub fn deliver(
             notes.push(format!("the next attempt would be in {} s", wait.as_secs()));
             break (again, None);
         }
+        if !hold.holds(wait) {
+            break (again, None);
+        }
         told.retry(&delivery, wait);
-        if !hold.holds(wait) || !stop.wait(wait) {
+        if !stop.wait(wait) {
             break (again, None);
         }
         waited += wait;
@@ -209,7 +222,9 @@ pub fn deliver(
     }
     delivery.note = (!notes.is_empty()).then(|| notes.join("; "));
     delivery.duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    told.ended(&delivery, tried > 0, next == Next::GiveUp);
+    told.ended(&delivery, next == Next::GiveUp);
+    let events = ground.act(&told.origin(), asked);
+    ground.spread((events, None));
     Ended {
         delivery,
         next,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use veracity_processor::{Capability, ConfigError, FieldError, Kind, Secret};
 
 use crate::actions::ChannelSettings;
+use crate::capable;
 use crate::error::PluginError;
 use crate::hooks::{self, HookSettings, Watcher};
 use crate::instance::{Given, Instance};
@@ -133,7 +134,7 @@ impl Configuration {
                         let message = format!(
                             "`{}` writes no report into a file; those that do are {}",
                             instance.plugin,
-                            listed(outputs_of(registry).iter().map(String::as_str))
+                            listed(capable::outputs_of(registry).iter().map(String::as_str))
                         );
                         errors.push(FieldError::new(at, message));
                     }
@@ -156,6 +157,13 @@ impl Configuration {
         errors.extend(self.not_there(registry));
         let hooks = self.hooks(registry, &mut errors);
         let channels = self.channels(registry, &mut errors);
+        let named = hooks.iter().map(|hook| &*hook.instance);
+        let named = named.chain(channels.values().map(|channel| &**channel));
+        for instance in named.chain(instances.values()) {
+            let configured = |name: &str| places.contains_key(name);
+            let untold = capable::untold(registry, instance, &instances, configured);
+            errors.extend(at(instance.kind, &instance.name, untold));
+        }
         let nodes = nodes(&places, &mut errors);
         let order = order::waves(&nodes).unwrap_or_else(|wrong| {
             errors.extend(in_words(&wrong, &nodes));
@@ -180,8 +188,8 @@ impl Configuration {
         let made = self.others::<HookSettings>(registry, Kind::Hook, &self.hooks, errors);
         let mut watchers = Vec::new();
         for (instance, settings) in made {
-            let unfit = settings.events.as_deref().map(hooks::unmatched);
-            errors.extend(at(Kind::Hook, &instance.name, unfit.unwrap_or_default()));
+            let unfit = hooks::unfit(&settings.subscription(&instance.subscription));
+            errors.extend(at(Kind::Hook, &instance.name, unfit));
             watchers.push(Watcher::new(instance, &settings));
         }
         watchers
@@ -292,23 +300,16 @@ fn hint<'n>(name: &str, names: impl Iterator<Item = &'n str> + Clone) -> String 
     }
 }
 
-/// `errors` of the instance `name` of a `kind` other than processors, with their whole path.
+/// `errors` of the instance `name` of a `kind`, with their whole path.
 fn at(kind: Kind, name: &str, errors: Vec<FieldError>) -> Vec<FieldError> {
-    let at = format!("/{kind}s{}", pointer(name));
+    let at = match kind {
+        Kind::Processor => pointer(name),
+        kind => format!("/{kind}s{}", pointer(name)),
+    };
     let errors = errors.into_iter();
     errors
         .map(|error| FieldError::new(format!("{at}{}", error.path), error.message))
         .collect()
-}
-
-/// The plugins that write a report into a file.
-fn outputs_of(registry: &Registry) -> Vec<String> {
-    let entries = registry.list(Kind::Processor).into_iter();
-    let writes = entries.filter(|entry| {
-        let info = entry.info();
-        info.is_ok_and(|info| info.capabilities.contains(&Capability::Output))
-    });
-    writes.map(|entry| entry.name.clone()).collect()
 }
 
 /// The path of an instance.

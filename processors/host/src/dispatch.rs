@@ -18,10 +18,13 @@ use crate::keep::Keep;
 use crate::letters::Letters;
 use crate::settings::On;
 use crate::store::{Claimed, Filter, NewDelivery, Settlement, Spool, Time};
+use crate::told::{Course, left_out};
 use crate::waves::Work;
 
 /// The most deliveries of earlier runs that one instance gets within a run.
 const MOST_EARLIER: usize = 100;
+/// The most runs that did not begin between one and the last one that did.
+const MOST_GATED: usize = 1_000;
 /// The longest that nobody else may take what this process has not begun to deliver; each
 /// attempt extends the lease by what it may take itself. After a crash it passes that long
 /// until somebody else delivers.
@@ -97,6 +100,7 @@ impl Dispatch {
                         attempts: 0,
                         insist: true,
                         kept: self.spool.is_some() && !instance.is_output,
+                        course: Course::default(),
                     };
                     given.insert(name, (job, None));
                 }
@@ -136,7 +140,7 @@ impl Dispatch {
             .map(|(name, skip)| (name.to_owned(), skip))
             .collect();
         self.waves(work, skipped, &mut delivered);
-        self.deliver_letters(Some(report), &mut delivered);
+        self.deliver_letters(Some(report), unstored, &mut delivered);
         if unstored {
             self.keep_rest_in_spool(report, &mut delivered);
         }
@@ -160,7 +164,7 @@ impl Dispatch {
             self.take_up(claim, &mut work, &mut delivered);
         }
         self.waves(work, BTreeMap::new(), &mut delivered);
-        self.deliver_letters(None, &mut delivered);
+        self.deliver_letters(None, false, &mut delivered);
         delivered.warnings.extend(self.keep.complaints());
         delivered
     }
@@ -189,6 +193,7 @@ impl Dispatch {
                     attempts: 0,
                     insist: true,
                     kept: false,
+                    course: Course::default(),
                 };
                 attempt::deliver(instance, &job, &self.ground, &Unheld).delivery
             }
@@ -201,15 +206,20 @@ impl Dispatch {
         if !instances.any(|instance| instance.settings.on == On::Change) {
             return None;
         }
-        match self.keep.with(|store, _| store.last_report(&report.run))? {
-            Ok(previous) => previous,
-            Err(error) => {
-                delivered
-                    .warnings
-                    .push(format!("the last report cannot be read: {error}"));
-                None
+        let mut run = report.run.clone();
+        // Runs that did not begin changed nothing.
+        for _ in 0..MOST_GATED {
+            match self.keep.with(|store, _| store.last_report(&run))? {
+                Ok(Some(previous)) if previous.run.gate.is_some() => run = previous.run,
+                Ok(previous) => return previous,
+                Err(error) => {
+                    let warning = format!("the last report cannot be read: {error}");
+                    delivered.warnings.push(warning);
+                    return None;
+                }
             }
         }
+        None
     }
 
     /// Stores the report and what is to be delivered, or spools both. Returns whether the
@@ -319,7 +329,9 @@ impl Dispatch {
     /// `idempotency_keys`, if there are any.
     fn claim(&self, idempotency_keys: Vec<String>, delivered: &mut Delivered) -> Vec<Claimed> {
         let instances = self.waves.iter().flatten();
-        let able: Vec<&Arc<Instance>> = instances.filter(|one| one.disabled().is_none()).collect();
+        // An output may be called as a processor of earlier runs was.
+        let able = instances.filter(|one| one.disabled().is_none() && !one.is_output);
+        let able: Vec<&Arc<Instance>> = able.collect();
         let lease = able.iter().map(|instance| lease(instance)).max();
         let filter = Filter {
             idempotency_keys,
@@ -402,11 +414,13 @@ impl Dispatch {
         let report = match view(&report, None, &settings, &instance.capabilities) {
             View::Given(report) => *report,
             View::Nothing(reason) => {
-                self.settle(
-                    &claim,
-                    Settlement::Skipped { note: Some(reason) },
-                    claim.attempts,
-                );
+                let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Skipped);
+                delivery.attempts = claim.attempts;
+                delivery.idempotency_key = Some(claim.idempotency_key.clone());
+                delivery.note = Some(reason.clone());
+                let note = Some(reason);
+                self.settle(&claim, Settlement::Skipped { note }, claim.attempts);
+                left_out(&self.ground, &run, Stage::AfterRun, &delivery, false);
                 return;
             }
         };
@@ -418,6 +432,7 @@ impl Dispatch {
             attempts: claim.attempts,
             insist: false,
             kept: true,
+            course: Course::default(),
         };
         work.entry(claim.processor.clone())
             .or_default()

@@ -43,6 +43,9 @@ pub fn view(
         On::Always => {}
         On::Failure if results.iter().any(counts) || nothing_at_all(report) => {}
         On::Failure => return View::Nothing("nothing it asks for failed".to_owned()),
+        On::Change if report.run.gate.is_some() => {
+            return View::Nothing("the run did not begin".to_owned());
+        }
         On::Change => {
             let before = previous.map(|previous| {
                 let results = previous.results.iter().filter(wanted);
@@ -207,6 +210,12 @@ mod tests {
         now.verdict = Verdict::Passed;
         assert_eq!(given(&now, Some(&before), change()), all);
         now.verdict = before.verdict;
+        let mut gated = now.clone();
+        gated.run.gate = Some("calendar".to_owned());
+        assert_eq!(
+            given(&gated, Some(&before), change()),
+            "the run did not begin"
+        );
         now.results.reverse();
         assert_eq!(
             given(&now, Some(&before), change()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use uuid::Uuid;
-use veracity_processor::{Capability, EventRun, Kind, Outcome, OutcomeStatus, Stage, Upcoming};
+use veracity_processor::{Capability, EventRun, Outcome, OutcomeStatus, Stage, Upcoming};
 
 use crate::actions::Origin;
 use crate::attempt::clean;
@@ -41,24 +41,34 @@ impl Host {
             .begin(EventRun::new(run.id, &run.suite, run.key.clone()));
     }
 
-    /// Asks the processors that serve
-    /// the stage `before_run` whether it may begin, wave by wave; those of later waves are
-    /// not asked when one said no. One that fails does not keep the run from beginning.
-    /// Blocks.
+    /// Asks the processors that serve the stage `before_run` whether it may begin, wave by
+    /// wave; those of later waves are not asked when one said no. One that fails does not
+    /// keep the run from beginning. Blocks.
     pub fn before_run(&self, upcoming: &Upcoming) -> Before {
+        self.ground.start_hooks();
         let upcoming = Arc::new(upcoming.clone());
         let mut before = Before::default();
         for wave in self.waves() {
             let asked = wave.iter().filter(|instance| {
                 instance.serves(Stage::BeforeRun)
                     && instance.disabled().is_none()
-                    && instance.conditions.unmet(&upcoming, None).is_none()
+                    && instance.unmet_before(&upcoming).is_none()
             });
             let asked: Vec<Arc<Instance>> = asked.cloned().collect();
-            let said = each(&asked, |instance| self.ask(instance, &upcoming));
-            for (instance, (said, complaint)) in asked.iter().zip(said) {
+            let said = each(&asked, |instance| {
+                let (said, complaint) = self.ask(instance, &upcoming);
+                (Arc::clone(instance), said, complaint)
+            });
+            for (instance, said, complaint) in said {
                 before.warnings.extend(complaint);
-                let name = &instance.name;
+                let (name, instance) = (&instance.name, &instance);
+                if let Ok(Outcome {
+                    note: Some(note), ..
+                }) = &said
+                {
+                    let note = clean(instance, note);
+                    before.warnings.push(format!("`{name}`: {note}"));
+                }
                 match said {
                     Ok(outcome) if outcome.status == OutcomeStatus::Stop => {
                         let reason = outcome.reason.map(|text| clean(instance, &text));
@@ -120,12 +130,12 @@ impl Host {
         let mut result = attempt.result;
         if let Ok(outcome) = &mut result {
             let origin = Origin {
-                kind: Kind::Processor,
-                name: instance.name.clone(),
+                instance: Arc::clone(instance),
                 idempotency_key: Some(key),
                 run: ground.run(),
             };
-            ground.act(&origin, std::mem::take(&mut outcome.actions));
+            let events = ground.act(&origin, std::mem::take(&mut outcome.actions));
+            ground.spread((events, None));
         }
         (result, complaint)
     }

@@ -8,11 +8,12 @@ use veracity_processor::{
     ActionRecord, ConfigError, Delivery, EventSink, FieldError, Health, Report,
 };
 
-use crate::actions::{Actions, LogLine, Recorded};
+use crate::actions::{Actions, LogLine, Origin, Recorded};
 use crate::attempt::clean;
+use crate::bus::Sink;
 use crate::configuration::Configuration;
 use crate::dispatch::{Dispatch, Resumed};
-use crate::ground::{Ground, Sink};
+use crate::ground::Ground;
 use crate::hooks::HookRecord;
 use crate::instance::Instance;
 use crate::isolation::{Fault, Snapshot};
@@ -111,6 +112,7 @@ impl Host {
             registry: Arc::new(registry),
             webhooks: configuration.webhooks.clone(),
             base: configuration.base.clone(),
+            secrets: configuration.secrets.clone(),
             ..Actions::default()
         };
         let ground = Ground::new(&configuration.suite, prepared.hooks, actions);
@@ -145,7 +147,7 @@ impl Host {
     fn disable_by_store(&mut self) {
         match self.ground.keep().with(|store, _| store.disabled()) {
             Some(Ok(names)) => {
-                let hooks = self.ground.hooks().iter().map(|hook| &hook.instance);
+                let hooks = self.ground.hooks.iter().map(|hook| &hook.instance);
                 let others = hooks.chain(self.ground.actions.channels.values());
                 for instance in self.instances().chain(others) {
                     let names = names.iter();
@@ -187,18 +189,24 @@ impl Host {
     /// be done.
     pub fn is_idle(&self) -> bool {
         self.instances().next().is_none()
-            && self.ground.hooks().is_empty()
+            && self.ground.hooks.is_empty()
             && self.configuration.store.is_none()
     }
 
     /// The hooks, in the order they get events.
     pub fn hooks(&self) -> impl Iterator<Item = &Arc<Instance>> {
-        self.ground.hooks().iter().map(|hook| &hook.instance)
+        self.ground.hooks.iter().map(|hook| &hook.instance)
     }
 
     /// The channels, by name.
     pub fn channels(&self) -> impl Iterator<Item = &Arc<Instance>> {
         self.ground.actions.channels.values()
+    }
+
+    /// What became of the events for each hook so far; nothing more comes after
+    /// [`Host::shutdown`].
+    pub fn hook_records(&self) -> Vec<HookRecord> {
+        self.ground.hook_records()
     }
 
     /// Where events of the run go, for the engine; `None` if nobody watches.
@@ -248,7 +256,9 @@ impl Host {
             let _started: mpsc::Sender<()> = started;
             for wave in waves.iter() {
                 each(wave, |instance| {
-                    if instance.disabled().is_none() && ground.stop.remaining().is_none() {
+                    if let Some(reason) = instance.disabled() {
+                        ground.leave_out(instance, reason);
+                    } else if ground.stop.remaining().is_none() {
                         // What went wrong is told when a report is to be delivered.
                         let limit = ground.stop.cut(instance.lifecycle_limit());
                         let _ = ground.start(instance, limit);
@@ -260,6 +270,12 @@ impl Host {
         // Without the thread they are started when they get a report.
         let starting = thread.spawn(start).ok().map(|_| starting);
         *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = starting;
+    }
+
+    /// Ready for a report: hooks get their events, and what starts has started.
+    fn ready(&self) {
+        self.ground.start_hooks();
+        self.wait_for_start();
     }
 
     fn wait_for_start(&self) {
@@ -289,10 +305,10 @@ impl Host {
     /// With a store, the report and what is to be delivered are stored first, and what is
     /// left of earlier runs of the suite is delivered too.
     pub fn deliver(&self, report: &Report) -> Delivered {
-        self.wait_for_start();
+        self.ready();
         let before = self.before.get_or_init(|| {
-            let names = self.instances().map(|instance| &*instance.name);
-            Snapshot::take().without_threads_of(names)
+            let all = self.instances().chain(self.hooks()).chain(self.channels());
+            Snapshot::take().without_threads_of(all.map(|instance| &*instance.name))
         });
         let dispatch = self.dispatch(Some(report));
         let mut delivered = dispatch.deliver(report, self.store_error.as_deref());
@@ -312,7 +328,7 @@ impl Host {
     /// Carries `report`, of whatever run, to the only instance there is, as if it were new:
     /// it is not stored, and `on:` does not matter. `None` if there is not one instance.
     pub fn replay(&self, report: &Report) -> Option<Delivery> {
-        self.wait_for_start();
+        self.ready();
         let mut instances = self.instances();
         let instance = instances.next().filter(|_| instances.next().is_none())?;
         let mut delivered = Delivered::default();
@@ -324,7 +340,7 @@ impl Host {
 
     /// Delivers what is left of earlier runs of the suite, if it is due.
     pub fn resume(&self) -> Delivered {
-        self.wait_for_start();
+        self.ready();
         let mut delivered = self.dispatch(None).resume(self.store_error.as_deref());
         self.settle(&mut delivered);
         delivered
@@ -334,18 +350,9 @@ impl Host {
     /// of that goes to `delivered`.
     fn settle(&self, delivered: &mut Delivered) {
         self.ground.flush();
-        self.ground.finish_actions(ACTIONS_LIMIT);
+        delivered.warnings.extend(self.finish_actions());
         for Recorded { origin, record } in self.ground.actions.desk.records() {
-            if let Some(error) = &record.error {
-                let target = record.target.as_deref();
-                let target = target.map(|target| format!(" to `{target}`"));
-                delivered.warnings.push(format!(
-                    "`{}` asked for an action, {}{}, which failed: {error}",
-                    origin.name,
-                    record.kind,
-                    target.unwrap_or_default()
-                ));
-            }
+            delivered.warnings.extend(failure(&origin, &record));
             let earlier = delivered.resumed.iter_mut().map(|one| &mut one.delivery);
             let mut deliveries = delivered.deliveries.iter_mut().chain(earlier);
             let of_delivery = deliveries.find(|delivery| {
@@ -354,14 +361,27 @@ impl Host {
             });
             match of_delivery {
                 Some(delivery) => delivery.actions.push(record),
-                None => delivered.actions.push((origin.name, record)),
+                None => {
+                    let name = origin.name().to_owned();
+                    delivered.actions.push((name, record));
+                }
             }
         }
         delivered.lines.extend(self.ground.actions.desk.lines());
         delivered.hooks = self.ground.hook_records();
-        let warnings = delivered.hooks.iter().filter_map(HookRecord::warning);
-        let warnings: Vec<String> = warnings.collect();
-        delivered.warnings.extend(warnings);
+        delivered.warnings.extend(self.ground.news_of_hooks());
+    }
+
+    /// Waits for what plugins asked for. Returns what is to be told, if that takes too long.
+    fn finish_actions(&self) -> Option<String> {
+        if self.ground.finish_actions(ACTIONS_LIMIT) {
+            return None;
+        }
+        let pending = self.ground.actions.desk.pending();
+        let plural = if pending == 1 { "" } else { "s" };
+        Some(format!(
+            "{pending} action{plural} that plugins asked for took too long"
+        ))
     }
 
     fn dispatch(&self, report: Option<&Report>) -> Dispatch {
@@ -412,10 +432,14 @@ impl Host {
     }
 
     /// Ends the processors, the last ones first, then channels and hooks, and closes the
-    /// store. Returns what did not end well.
+    /// store. Returns what did not end well, and what failed since the last report was
+    /// carried.
     pub fn shutdown(&self) -> Vec<String> {
         self.wait_for_start();
         let mut warnings = Vec::new();
+        // What hooks ask for may need the processors.
+        self.ground.flush();
+        warnings.extend(self.finish_actions());
         for wave in self.waves.iter().rev() {
             let ended = each(wave, |instance| {
                 let limit = self.ground.stop.cut(instance.lifecycle_limit());
@@ -428,17 +452,22 @@ impl Host {
             warnings.extend(ended.into_iter().flatten());
         }
         self.ground.flush();
+        warnings.extend(self.finish_actions());
         self.ground.actions.desk.close();
-        for channel in self.ground.actions.channels.values() {
-            if let Err(fault) = channel.end(self.ground.stop.cut(channel.lifecycle_limit())) {
+        let channels: Vec<&Arc<Instance>> = self.channels().collect();
+        let ended = each(&channels, |channel| {
+            let ended = channel.end(self.ground.stop.cut(channel.lifecycle_limit()));
+            ended.err().map(|fault| {
                 let fault = clean(channel, &fault.to_string());
-                warnings.push(format!(
-                    "channel `{}` did not end well: {fault}",
-                    channel.name
-                ));
-            }
-        }
+                format!("channel `{}` did not end well: {fault}", channel.name)
+            })
+        });
+        warnings.extend(ended.into_iter().flatten());
         warnings.extend(self.ground.end_hooks());
+        for Recorded { origin, record } in self.ground.actions.desk.records() {
+            warnings.extend(failure(&origin, &record));
+        }
+        warnings.extend(self.ground.news_of_hooks());
         let keep = self.ground.keep();
         warnings.extend(keep.complaints());
         keep.close();
@@ -467,30 +496,49 @@ impl Host {
 }
 
 impl Drop for Host {
-    /// The threads that feed the hooks end, also when it was not shut down.
+    /// The threads that feed the hooks, and those that do what plugins asked for, end, also
+    /// when it was not shut down.
     fn drop(&mut self) {
-        for hook in self.ground.hooks() {
-            hook.queue.close();
+        self.ground.stop.within(Duration::ZERO);
+        for hook in &self.ground.hooks {
+            hook.queue.abandon();
         }
         self.ground.actions.desk.close();
     }
 }
 
-/// What `work` gives for each of `instances`, each on a thread of its own.
-pub(crate) fn each<T: Send>(
-    instances: &[Arc<Instance>],
-    work: impl Fn(&Arc<Instance>) -> T + Sync,
-) -> Vec<T> {
-    if let [one] = instances {
+/// What people are told of an action that failed.
+fn failure(origin: &Origin, record: &ActionRecord) -> Option<String> {
+    let error = record.error.as_ref()?;
+    let target = record.target.as_deref();
+    let target = target.map(|target| format!(" to `{target}`"));
+    Some(format!(
+        "`{}` asked for an action, {}{}, which failed: {error}",
+        origin.name(),
+        record.kind,
+        target.unwrap_or_default()
+    ))
+}
+
+/// What `work` gives for each of `all`, each on a thread of its own, if there is one.
+pub(crate) fn each<A: Sync, T: Send>(all: &[A], work: impl Fn(&A) -> T + Sync) -> Vec<T> {
+    if let [one] = all {
         return vec![work(one)];
     }
     std::thread::scope(|scope| {
         let work = &work;
-        let threads: Vec<_> = instances
+        let threads: Vec<_> = all
             .iter()
-            .map(|instance| scope.spawn(move || work(instance)))
+            .map(|one| {
+                let thread = std::thread::Builder::new();
+                let spawned = thread.spawn_scoped(scope, move || work(one));
+                spawned.map_err(|_| work(one))
+            })
             .collect();
-        let done = threads.into_iter().filter_map(|thread| thread.join().ok());
+        let done = threads.into_iter().filter_map(|thread| match thread {
+            Ok(thread) => thread.join().ok(),
+            Err(done) => Some(done),
+        });
         done.collect()
     })
 }

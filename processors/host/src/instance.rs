@@ -1,13 +1,13 @@
 //! A configured plugin.
 
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 use veracity_processor::{
     Capability, Conditions, ConfigError, FieldError, Health, Kind, Plugin, PluginInfo, Stage,
-    Subscription,
+    Subscription, Upcoming,
 };
 
 use crate::attempt::clean;
@@ -65,6 +65,8 @@ pub struct Instance {
     /// Strikes its secrets out.
     pub redactor: Redactor,
     disabled: OnceLock<String>,
+    /// Whether those who watch were told that it began, and not yet that it ended.
+    life: Mutex<bool>,
     guarded: Result<Box<dyn Isolated>, String>,
     started: Exclusive<Started>,
 }
@@ -186,6 +188,7 @@ impl Instance {
             config: Value::Null,
             redactor: Redactor::new(secrets.iter().cloned()),
             disabled: OnceLock::new(),
+            life: Mutex::default(),
             guarded: Err(String::new()),
             started: Exclusive::new(Started::Not),
         };
@@ -277,6 +280,24 @@ impl Instance {
             .collect()
     }
 
+    /// Why it is not asked whether `run` may begin, if it is not: before a run its filters
+    /// are about the suite.
+    pub fn unmet_before(&self, run: &Upcoming) -> Option<String> {
+        let mut conditions = self.conditions.clone();
+        let settings = &self.settings;
+        if !settings.datasets.is_empty() {
+            conditions.datasets.clone_from(&settings.datasets);
+        }
+        if !settings.tags.is_empty() {
+            conditions.tags.clone_from(&settings.tags);
+        }
+        let checks = &settings.checks;
+        if !checks.is_empty() && !checks.iter().any(|check| run.checks.contains(check)) {
+            return Some("the suite has none of its checks".to_owned());
+        }
+        conditions.unmet(run, None)
+    }
+
     /// Whether it is called at `stage`.
     pub fn serves(&self, stage: Stage) -> bool {
         self.stages.contains(&stage)
@@ -362,10 +383,11 @@ impl Instance {
     ///
     /// Why it cannot be started; the next call tries again.
     pub fn start(&self, limit: Duration) -> Result<(), Fault> {
-        self.start_watched(limit, |_| {})
+        self.start_watched(limit, Duration::ZERO, |_| {})
     }
 
-    /// Starts it, if it is not started yet, and then tells `watch` about it.
+    /// Starts it, if it is not started yet, and then tells `watch` about it, which may take
+    /// `watching` beyond the limit.
     ///
     /// # Errors
     ///
@@ -373,10 +395,11 @@ impl Instance {
     pub fn start_watched(
         &self,
         limit: Duration,
+        watching: Duration,
         watch: impl Fn(Starting<'_>),
     ) -> Result<(), Fault> {
         let begun = Instant::now();
-        let Some(mut started) = self.started.take(limit) else {
+        let Some(mut started) = self.started.take(limit.saturating_add(watching)) else {
             let message = format!("it has been starting for more than {limit:?}");
             return Err(Fault::Unavailable { message });
         };
@@ -388,8 +411,8 @@ impl Instance {
             }
             Started::Not => {}
         }
+        let left = limit.saturating_sub(begun.elapsed().saturating_sub(watching));
         watch(Starting::Begun);
-        let left = limit.saturating_sub(begun.elapsed());
         let ended = self.guarded().and_then(|guarded| guarded.startup(left));
         match &ended {
             Ok(()) => *started = Started::Yes,
@@ -398,10 +421,10 @@ impl Instance {
         ended
     }
 
-    /// Whether it is started, as far as nobody starts it right now.
-    pub fn is_started(&self) -> bool {
-        let started = self.started.take(Duration::ZERO);
-        started.is_some_and(|started| *started == Started::Yes)
+    /// Whether those who watch were told that it began, and not yet that it ended.
+    pub(crate) fn life(&self) -> MutexGuard<'_, bool> {
+        // A flag is whole even if a thread panicked while it was locked.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has it do `task`.

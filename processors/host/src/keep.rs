@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -31,7 +32,27 @@ pub struct Keep {
 #[derive(Debug)]
 struct Kept {
     store: Store,
-    runtime: Runtime,
+    runtime: Background,
+}
+
+/// A runtime that may be dropped anywhere, also inside another one: it is not waited for.
+#[derive(Debug)]
+struct Background(Option<Runtime>);
+
+impl Deref for Background {
+    type Target = Runtime;
+
+    fn deref(&self) -> &Runtime {
+        self.0.as_ref().expect("the runtime leaves in drop alone")
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +89,7 @@ impl Keep {
             .enable_all()
             .build()
             .map_err(|error| StoreError::retryable(format!("no thread for the store: {error}")))?;
+        let runtime = Background(Some(runtime));
         let store = bounded(&runtime, open())?;
         Ok(Self {
             store: Some(Kept { store, runtime }),

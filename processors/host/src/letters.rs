@@ -3,9 +3,13 @@
 //! In the store a letter is a delivery of the run to a name made of both instances, so that
 //! all that is promised of deliveries holds for letters.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use veracity_processor::{DeadLetter, Delivery, DeliveryStatus, Report, Stage};
+use uuid::Uuid;
+use veracity_processor::{
+    Capability, DeadLetter, Delivery, DeliveryStatus, Report, Stage, Upcoming,
+};
 
 use crate::attempt::{self, Job, Unheld};
 use crate::dispatch::{Dispatch, Resumed, idempotency_key};
@@ -14,11 +18,16 @@ use crate::host::Delivered;
 use crate::instance::Instance;
 use crate::isolation::Task;
 use crate::keep::Keep;
-use crate::store::{Claimed, DeliveryFilter, DeliveryState, NewDelivery, Settlement, Time};
+use crate::store::{
+    Claimed, DeliveryFilter, DeliveryState, NewDelivery, Settlement, StoreError, Time,
+};
+use crate::told::Course;
 use crate::waves::Work;
 
 /// Stands between the one who gets a letter and the one it is about.
 const ABOUT: &str = " <dead letter of> ";
+/// The most characters of a name that is not shortened; the store takes some more.
+const LONGEST_NAME: usize = 120;
 
 /// Who gets letters.
 #[derive(Debug, Default)]
@@ -29,9 +38,13 @@ pub struct Letters {
     pub readers: Vec<Arc<Instance>>,
 }
 
-/// The name of a letter to `reader` about `dead`.
+/// The name of a letter to `reader` about `dead`, as long as the store takes names.
 fn name(reader: &str, dead: &str) -> String {
-    format!("{reader}{ABOUT}{dead}")
+    let name = format!("{reader}{ABOUT}{dead}");
+    match name.chars().count() <= LONGEST_NAME {
+        true => name,
+        false => format!("{ABOUT}{}", Uuid::new_v5(&Uuid::nil(), name.as_bytes())),
+    }
 }
 
 impl Letters {
@@ -82,42 +95,85 @@ impl Letters {
 
 impl Dispatch {
     /// Delivers letters: about what was given up of `report`, and with a store about all
-    /// that was given up in runs of the suite.
-    pub(crate) fn deliver_letters(&self, report: Option<&Report>, delivered: &mut Delivered) {
+    /// that was given up in runs of the suite. `unstored` says that the store should have
+    /// `report` but has not.
+    pub(crate) fn deliver_letters(
+        &self,
+        report: Option<&Report>,
+        unstored: bool,
+        delivered: &mut Delivered,
+    ) {
         if self.letters.readers.is_empty() {
             return;
         }
-        if self.keep.is_kept() {
-            return self.deliver_stored_letters(report, delivered);
-        }
-        let Some(report) = report else { return };
-        let given_up = |delivery: &&Delivery| !delivery.status.is_settled() && !delivery.pending;
-        let dead: Vec<Delivery> = delivered
-            .deliveries
-            .iter()
-            .filter(given_up)
-            .cloned()
-            .collect();
-        for dead in dead {
-            for reader in self.letters.readers_of(&dead.processor) {
-                let job = self.letter(reader, dead.clone(), report);
-                let mut ended = attempt::deliver(reader, &job, &self.ground, &Unheld).delivery;
-                ended.note = Some(about(&dead.processor, ended.note));
-                delivered.deliveries.push(ended);
+        if let Some(report) = report {
+            for dead in self.given_up(unstored, delivered) {
+                self.send_letters(&dead, report, unstored, delivered);
             }
+        }
+        if self.keep.is_kept() {
+            self.deliver_stored_letters(report, delivered);
+        }
+    }
+
+    /// Deliveries of this run that were given up and about which no letters are stored.
+    fn given_up(&self, unstored: bool, delivered: &Delivered) -> Vec<Delivery> {
+        let is_stored = |delivery: &Delivery| {
+            let mut instances = self.waves.iter().flatten();
+            let is_output = instances.any(|one| one.name == delivery.processor && one.is_output);
+            self.keep.is_kept() && !unstored && !is_output
+        };
+        let given_up = |delivery: &&Delivery| {
+            !delivery.status.is_settled() && !delivery.pending && !is_stored(delivery)
+        };
+        let deliveries = delivered.deliveries.iter();
+        deliveries.filter(given_up).cloned().collect()
+    }
+
+    /// Sends letters about `dead`: through the store, if there is one that has `report`.
+    fn send_letters(
+        &self,
+        dead: &Delivery,
+        report: &Report,
+        unstored: bool,
+        delivered: &mut Delivered,
+    ) {
+        if self.keep.is_kept() && !unstored {
+            let name = &dead.processor;
+            let complaint = self.letters.store(&self.keep, report, name);
+            delivered.warnings.extend(complaint);
+            return;
+        }
+        for reader in self.letters.readers_of(&dead.processor) {
+            if unmet(reader, report).is_some() {
+                continue;
+            }
+            let job = self.letter(reader, dead.clone(), report);
+            let mut ended = attempt::deliver(reader, &job, &self.ground, &Unheld).delivery;
+            ended.note = Some(about(&dead.processor, ended.note));
+            delivered.deliveries.push(ended);
         }
     }
 
     fn letter(&self, reader: &Instance, dead: Delivery, report: &Report) -> Job {
         let key = idempotency_key(report.run.id, &name(&reader.name, &dead.processor));
+        let mut report = report.clone();
+        report.deliveries.clear();
+        if !reader.capabilities.contains(&Capability::RawRows) {
+            for result in &mut report.results {
+                result.sample.clear();
+            }
+        }
+        let run = self.ground.run_of(&report);
         Job {
-            task: Task::Letter(Arc::new(DeadLetter::new(dead, report.clone()))),
+            task: Task::Letter(Arc::new(DeadLetter::new(dead, report))),
             stage: Stage::DeadLetter,
-            run: self.ground.run_of(report),
+            run,
             idempotency_key: key,
             attempts: 0,
             insist: true,
             kept: false,
+            course: Course::default(),
         }
     }
 
@@ -125,23 +181,31 @@ impl Dispatch {
         for reader in &self.letters.readers {
             let instances = self.waves.iter().flatten();
             let others = instances.filter(|other| other.name != reader.name);
-            let names = others
-                .map(|other| name(&reader.name, &other.name))
+            let names: BTreeMap<String, &str> = others
+                .map(|other| (name(&reader.name, &other.name), other.name.as_str()))
                 .collect();
-            for claim in self.claim_of(reader, names, delivered) {
-                let Some((_, dead)) = claim.processor.split_once(ABOUT) else {
+            for claim in self.claim_of(reader, names.keys().cloned().collect(), delivered) {
+                let Some(&dead) = names.get(&claim.processor) else {
                     continue;
                 };
-                let dead = dead.to_owned();
-                let (job, run) = match self.stored_letter(reader, &dead, &claim) {
-                    Ok(found) => found,
-                    Err(error) => {
-                        let at = Time(self.keep.now());
-                        delivered.warnings.push(error.clone());
-                        self.settle(&claim, Settlement::Retry { at, error }, claim.attempts);
+                let mut job = match self.stored_letter(reader, dead, &claim) {
+                    Ok(job) => job,
+                    Err(settlement) => {
+                        if let Settlement::Retry { error, .. } | Settlement::Dead { error } =
+                            &settlement
+                        {
+                            delivered.warnings.push(format!(
+                                "a letter to `{}` about `{dead}`: {error}",
+                                reader.name
+                            ));
+                        }
+                        self.settle(&claim, settlement, claim.attempts);
                         continue;
                     }
                 };
+                let run = claim.run_id;
+                let is_of_this_run = report.is_some_and(|report| report.run.id == run);
+                job.insist = is_of_this_run;
                 let hand = Hand {
                     instance: Arc::clone(reader),
                     ground: Arc::clone(&self.ground),
@@ -152,43 +216,50 @@ impl Dispatch {
                     now: Some((job, Some(claim))),
                 });
                 delivered.warnings.extend(done.complaints);
-                let Some(mut ended) = done.now.map(|now| now.delivery) else {
+                let Some(mut delivery) = done.now.map(|now| now.delivery) else {
                     continue;
                 };
-                ended.note = Some(about(&dead, ended.note));
-                match report.is_some_and(|report| report.run.id == run) {
-                    true => delivered.deliveries.push(ended),
-                    false => delivered.resumed.push(Resumed {
-                        run,
-                        delivery: ended,
-                    }),
+                delivery.note = Some(about(dead, delivery.note));
+                match is_of_this_run {
+                    true => delivered.deliveries.push(delivery),
+                    false => delivered.resumed.push(Resumed { run, delivery }),
                 }
             }
         }
     }
 
-    /// The letter that `claim` stands for.
+    /// The letter that `claim` stands for, or what is to become of the claim.
     fn stored_letter(
         &self,
         reader: &Instance,
         dead: &str,
         claim: &Claimed,
-    ) -> Result<(Job, uuid::Uuid), String> {
+    ) -> Result<Job, Settlement> {
         let run = claim.run_id;
+        let later = |error: StoreError| Settlement::Retry {
+            at: Time(self.keep.now()),
+            error: error.to_string(),
+        };
         let report = match self.keep.with(|store, _| store.report(run)) {
             Some(Ok(Some(report))) => report,
-            Some(Err(error)) => return Err(error.to_string()),
-            _ => return Err(format!("the report of run {run} is not there")),
+            Some(Err(error)) => return Err(later(error)),
+            _ => {
+                let error = format!("the report of run {run} is not there");
+                return Err(Settlement::Dead { error });
+            }
         };
+        if let Some(reason) = unmet(reader, &report) {
+            let note = Some(reason);
+            return Err(Settlement::Skipped { note });
+        }
         let filter = DeliveryFilter {
             run_id: Some(run),
             processor: Some(dead.to_owned()),
             ..DeliveryFilter::default()
         };
         let mut delivery = Delivery::new(dead, DeliveryStatus::Dead);
-        if let Some(Ok(stored)) = self.keep.with(|store, _| store.list(&filter))
-            && let Some(stored) = stored.into_iter().next()
-        {
+        let stored = self.keep.with(|store, _| store.list(&filter));
+        if let Some(stored) = stored.transpose().map_err(later)?.unwrap_or_default().pop() {
             delivery.attempts = stored.attempts;
             delivery.idempotency_key = Some(stored.idempotency_key);
             delivery.error = stored.error;
@@ -197,8 +268,14 @@ impl Dispatch {
         let mut job = self.letter(reader, delivery, &report);
         job.idempotency_key.clone_from(&claim.idempotency_key);
         (job.attempts, job.kept) = (claim.attempts, true);
-        Ok((job, run))
+        Ok(job)
     }
+}
+
+/// Why `reader` gets no letters about `report`, if it gets none.
+fn unmet(reader: &Instance, report: &Report) -> Option<String> {
+    let upcoming = Upcoming::of(report);
+    reader.conditions.unmet(&upcoming, Some(report.verdict))
 }
 
 /// `note`, after what the letter is about.

@@ -13,6 +13,8 @@ mod actions;
 mod attempt;
 mod backoff;
 mod breaker;
+mod bus;
+mod capable;
 mod configuration;
 mod dispatch;
 mod error;

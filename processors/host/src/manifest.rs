@@ -6,7 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
-use veracity_processor::{Capability, Kind, PLUGIN_API_VERSION, PluginInfo};
+use veracity_processor::{
+    Capability, Conditions, Kind, PLUGIN_API_VERSION, PluginInfo, Stage, Subscription,
+};
+
+use crate::hooks;
+use crate::names::{did_you_mean, listed};
 
 /// The name of the file in a plugin's folder.
 pub const FILE: &str = "plugin.yaml";
@@ -44,6 +49,12 @@ struct Keys {
     #[serde(default)]
     capabilities: Vec<Capability>,
     #[serde(default)]
+    stages: Option<Vec<String>>,
+    #[serde(default)]
+    conditions: Option<Conditions>,
+    #[serde(default)]
+    subscription: Option<Subscription>,
+    #[serde(default)]
     example_config: String,
 }
 
@@ -66,7 +77,7 @@ pub fn read(folder: &Path) -> Result<Manifest, String> {
     }
     let keys: Keys =
         serde_saphyr::from_str(&text).map_err(|error| failed(first_line(&error.to_string())))?;
-    if keys.kind != Kind::Processor {
+    if keys.kind == Kind::Secrets {
         return Err(failed(format!(
             "an executable cannot be a {} plugin",
             keys.kind
@@ -88,7 +99,16 @@ pub fn read(folder: &Path) -> Result<Manifest, String> {
             keys.version
         )));
     }
+    let wrong = misplaced(&keys).or_else(|| unheard_of(&keys.subscription));
+    if let Some(wrong) = wrong {
+        return Err(failed(wrong));
+    }
     let mut info = PluginInfo::new(keys.kind, keys.name, keys.version);
+    if let Some(stages) = &keys.stages {
+        info.stages = served(stages).map_err(failed)?;
+    }
+    info.conditions = keys.conditions.unwrap_or_default();
+    info.subscription = keys.subscription.unwrap_or_default();
     info.description = keys.description;
     info.author = keys.author;
     info.requires_api = keys
@@ -117,6 +137,58 @@ pub fn read(folder: &Path) -> Result<Manifest, String> {
     })
 }
 
+/// What of `keys` a plugin of its kind does not have.
+fn misplaced(keys: &Keys) -> Option<String> {
+    let kind = keys.kind;
+    let said = [
+        ("stages", Kind::Processor, keys.stages.is_some()),
+        ("conditions", Kind::Processor, keys.conditions.is_some()),
+        ("subscription", Kind::Hook, keys.subscription.is_some()),
+    ];
+    let mut said = said.into_iter();
+    let (key, right, _) = said.find(|&(_, right, is_said)| is_said && right != kind)?;
+    Some(format!("`{key}` is for a {right}, and this is a {kind}"))
+}
+
+/// What is wrong with `subscription`, first of all.
+fn unheard_of(subscription: &Option<Subscription>) -> Option<String> {
+    let wrong = hooks::unfit(subscription.as_ref()?).into_iter().next()?;
+    Some(format!(
+        "`subscription{}`: {}",
+        wrong.path.replace('/', "."),
+        wrong.message
+    ))
+}
+
+/// The stages called `names`.
+fn served(names: &[String]) -> Result<Vec<Stage>, String> {
+    const ALL: [Stage; 4] = [
+        Stage::BeforeRun,
+        Stage::AfterRun,
+        Stage::OnError,
+        Stage::DeadLetter,
+    ];
+    if names.is_empty() {
+        return Err("`stages` names none; leave it out for `after_run`".to_owned());
+    }
+    let all: Vec<String> = ALL.iter().map(ToString::to_string).collect();
+    let mut stages = Vec::new();
+    for name in names {
+        let Some(place) = all.iter().position(|one| one == name) else {
+            let near = did_you_mean(name, all.iter().map(String::as_str));
+            return Err(format!(
+                "there is no stage `{name}`{near}; there are {}",
+                listed(all.iter().map(String::as_str))
+            ));
+        };
+        if stages.contains(&ALL[place]) {
+            return Err(format!("`stages` names `{name}` twice"));
+        }
+        stages.push(ALL[place]);
+    }
+    Ok(stages)
+}
+
 /// What is wrong with `name` as the name of a plugin.
 pub fn wrong_name(name: &str) -> Option<String> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
@@ -135,6 +207,8 @@ fn first_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use veracity_processor::Mode;
+
     use super::*;
 
     fn read_text(text: &str) -> Result<Manifest, String> {
@@ -163,6 +237,40 @@ mod tests {
         assert_eq!(info.config_schema["properties"]["to"]["type"], "string");
     }
 
+    fn of_kind(kind: &str) -> String {
+        GOOD.replace("kind: processor", &format!("kind: {kind}"))
+    }
+
+    #[test]
+    fn hooks_and_channels_and_stages_can_be_those_of_an_executable() {
+        let text = format!(
+            "{}subscription:\n  events: [assertion.*, '*.error']\n  where: {{severity: [P0, P1], \
+             duration_ms: {{min: 5}}}}\n  priority: 7\n  mode: synchronous\n",
+            of_kind("hook")
+        );
+        let info = read_text(&text).unwrap().info;
+        assert_eq!((info.kind, &*info.stages), (Kind::Hook, &[][..]));
+        let subscription = info.subscription;
+        assert_eq!(subscription.events, ["assertion.*", "*.error"]);
+        assert_eq!(subscription.condition.len(), 2);
+        assert_eq!(
+            (subscription.priority, subscription.mode),
+            (7, Mode::Synchronous)
+        );
+        let info = read_text(&of_kind("hook")).unwrap().info;
+        assert_eq!(info.subscription, Subscription::default());
+        let info = read_text(&of_kind("channel")).unwrap().info;
+        assert_eq!(info.kind, Kind::Channel);
+        let text = format!(
+            "{GOOD}stages: [before_run, dead_letter]\nconditions: {{suites: [orders*], tags: [daily]}}\n"
+        );
+        let info = read_text(&text).unwrap().info;
+        assert_eq!(info.stages, [Stage::BeforeRun, Stage::DeadLetter]);
+        assert_eq!(info.conditions.suites, ["orders*"]);
+        let info = read_text(GOOD).unwrap().info;
+        assert_eq!(info.stages, [Stage::AfterRun]);
+    }
+
     #[test]
     fn a_manifest_that_is_wrong_says_so() {
         let cases = [
@@ -184,6 +292,48 @@ mod tests {
                 "is no JSON Schema",
             ),
             (&format!("{GOOD}colour: red\n"), "colour"),
+            (
+                &format!("{GOOD}stages: [before_rum]\n"),
+                "there is no stage `before_rum`, did you mean `before_run`?; there are \
+                 `after_run`, `before_run`, `dead_letter`, `on_error`",
+            ),
+            (&format!("{GOOD}stages: []\n"), "`stages` names none"),
+            (
+                &format!("{GOOD}stages: [after_run, after_run]\n"),
+                "`stages` names `after_run` twice",
+            ),
+            (&format!("{GOOD}conditions: {{suits: [a]}}\n"), "suits"),
+            (
+                &format!("{GOOD}subscription: {{}}\n"),
+                "`subscription` is for a hook, and this is a processor",
+            ),
+            (
+                &format!("{}stages: [after_run]\n", of_kind("channel")),
+                "`stages` is for a processor, and this is a channel",
+            ),
+            (
+                &format!("{}conditions: {{}}\n", of_kind("hook")),
+                "`conditions` is for a processor, and this is a hook",
+            ),
+            (
+                &format!(
+                    "{}subscription: {{events: [asertion.end]}}\n",
+                    of_kind("hook")
+                ),
+                "`subscription.events.0`: no event is called `asertion.end`, did you mean \
+                 `assertion.end`?",
+            ),
+            (
+                &format!(
+                    "{}subscription: {{where: {{a: {{mni: 1}}}}}}\n",
+                    of_kind("hook")
+                ),
+                "`subscription.where.a`: expected a value, a list of values, or bounds",
+            ),
+            (
+                &format!("{}subscription: {{mode: sync}}\n", of_kind("hook")),
+                "sync",
+            ),
         ];
         for (text, expected) in cases {
             let error = read_text(text).unwrap_err();

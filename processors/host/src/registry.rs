@@ -185,10 +185,14 @@ impl Registry {
             of_kind.map(|(_, name)| name.as_str())
         };
         let near = did_you_mean(name, names());
-        let hint = format!(
-            "{near}; there are {}. One that is a dependency but is named nowhere in the program is not linked: `use the_crate as _;`",
-            listed(names())
-        );
+        let broken = plugins.broken.iter();
+        let broken = broken.map(|broken| format!("{} ({})", broken.name, broken.message));
+        let broken: Vec<String> = broken.take(3).collect();
+        let rest = match broken.is_empty() {
+            true => "One that is a dependency but is named nowhere in the program is not linked: `use the_crate as _;`".to_owned(),
+            false => format!("Broken are {}", broken.join(", ")),
+        };
+        let hint = format!("{near}; there are {}. {rest}", listed(names()));
         Err(PluginError::NotFound {
             kind,
             name: name.to_owned(),

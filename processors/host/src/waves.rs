@@ -5,16 +5,17 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use uuid::Uuid;
-use veracity_processor::{Capability, Delivery, DeliveryStatus};
+use veracity_processor::{Capability, Delivery, DeliveryStatus, Stage};
 
 use crate::attempt::{Ended, Job};
 use crate::dispatch::{Dispatch, Resumed};
 use crate::hand::Hand;
 use crate::host::Delivered;
 use crate::instance::Instance;
+use crate::isolation::Task;
 use crate::settings::When;
 use crate::store::{Claimed, DeliveryFilter, DeliveryState, Settlement, Time};
-use crate::told::left_out;
+use crate::told::{Told, left_out};
 
 /// How long a delivery whose processor comes after one that failed has to wait.
 const DEPENDENCY_PAUSE: Duration = Duration::from_secs(10);
@@ -66,18 +67,16 @@ impl Dispatch {
             let mut ended: BTreeMap<usize, Delivery> = BTreeMap::new();
             for (number, instance) in wave.iter().enumerate() {
                 if let Some(delivery) = skipped.remove(&instance.name) {
-                    left_out(&self.ground, &self.run, &delivery);
+                    let stage = Stage::AfterRun;
+                    left_out(&self.ground, &self.run, stage, &delivery, false);
                     ended.insert(number, delivery);
                     continue;
                 }
                 let Some(mut work) = work.remove(&instance.name) else {
                     continue;
                 };
-                self.hold_back_earlier(instance, &mut work, &course);
+                self.hold_back_earlier(instance, &mut work, &course, delivered);
                 let held_back = self.hold_back(instance, &mut work, &course);
-                if let Some(delivery) = &held_back {
-                    left_out(&self.ground, &self.run, delivery);
-                }
                 ended.extend(held_back.map(|delivery| (number, delivery)));
                 if work.now.is_none() && work.earlier.is_empty() {
                     continue;
@@ -140,12 +139,13 @@ impl Dispatch {
         let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Skipped);
         delivery.required = instance.settings.required;
         if let Some((who, reason)) = &course.stop {
-            let (_, claim) = work.now.take()?;
+            let (job, claim) = work.now.take()?;
             delivery.note = Some(said_stop(who, reason));
             if let Some(claim) = claim {
                 let note = delivery.note.clone();
                 self.settle(&claim, Settlement::Skipped { note }, claim.attempts);
             }
+            left_out(&self.ground, &job.run, job.stage, &delivery, false);
             return Some(delivery);
         }
         let before = self.before(instance);
@@ -157,18 +157,29 @@ impl Dispatch {
         delivery.idempotency_key = Some(job.idempotency_key);
         let error = format!("`{failed}`, which it comes after, did not deliver");
         delivery.error = Some(error.clone());
-        if let Some(claim) = claim {
-            let at = Time(self.ground.keep().now()).after(DEPENDENCY_PAUSE);
-            delivery.pending = self.settle(&claim, Settlement::Retry { at, error }, claim.attempts);
-        }
+        let given_up = claim.is_none() && !job.kept;
+        delivery.pending = match claim {
+            Some(claim) => {
+                let at = Time(self.ground.keep().now()).after(DEPENDENCY_PAUSE);
+                self.settle(&claim, Settlement::Retry { at, error }, claim.attempts)
+            }
+            None => job.kept,
+        };
+        left_out(&self.ground, &job.run, job.stage, &delivery, given_up);
         Some(delivery)
     }
 
     /// Takes reports of earlier runs out of `work` that the instance is not to get now,
     /// because one it comes after has not got them either, or said stop.
-    fn hold_back_earlier(&self, instance: &Instance, work: &mut Work, course: &Course) {
+    fn hold_back_earlier(
+        &self,
+        instance: &Instance,
+        work: &mut Work,
+        course: &Course,
+        delivered: &mut Delivered,
+    ) {
         let before = self.before(instance);
-        work.earlier.retain(|(_, claim)| {
+        work.earlier.retain(|(job, claim)| {
             let settlement = match course.earlier_stops.get(&claim.run_id) {
                 Some((who, reason)) => Settlement::Skipped {
                     note: Some(said_stop(who, reason)),
@@ -178,9 +189,44 @@ impl Dispatch {
                     None => return true,
                 },
             };
-            self.settle(claim, settlement, claim.attempts);
+            let complaint = self.leave(&instance.name, (job, claim), settlement);
+            delivered.warnings.extend(complaint);
             false
         });
+    }
+
+    /// Settles what is not delivered now to the instance called `name`, and tells those who
+    /// watch. Returns what went wrong.
+    fn leave(
+        &self,
+        name: &str,
+        (job, claim): (&Job, &Claimed),
+        settlement: Settlement,
+    ) -> Option<String> {
+        let mut delivery = Delivery::new(name, DeliveryStatus::SkippedDependency);
+        delivery.attempts = claim.attempts;
+        delivery.idempotency_key = Some(claim.idempotency_key.clone());
+        let mut complaint = None;
+        let mut given_up = false;
+        match &settlement {
+            Settlement::Skipped { note } => {
+                (delivery.status, delivery.note) = (DeliveryStatus::Skipped, note.clone());
+            }
+            Settlement::Retry { error, .. } => {
+                (delivery.error, delivery.pending) = (Some(error.clone()), true);
+            }
+            Settlement::Dead { error } => {
+                delivery.error = Some(error.clone());
+                given_up = true;
+                if let Task::Report(report) = &job.task {
+                    complaint = self.letters.store(&self.keep, report, name);
+                }
+            }
+            Settlement::Delivered { .. } => {}
+        }
+        self.settle(claim, settlement, claim.attempts);
+        left_out(&self.ground, &job.run, job.stage, &delivery, given_up);
+        complaint
     }
 
     /// What is to become of a delivery of `run` that comes after those to `before`, if one
@@ -233,6 +279,14 @@ impl Dispatch {
             let (at, error) = (Time(self.ground.keep().now()), OVERDUE.to_owned());
             self.settle(claim, Settlement::Retry { at, error }, claim.attempts + 1);
         }
+        for (job, delivery) in &lost.jobs {
+            let told = Told {
+                ground: &self.ground,
+                instance: &lost.instance,
+                job,
+            };
+            told.ended(delivery, !delivery.pending);
+        }
         lost.now
     }
 }
@@ -264,23 +318,37 @@ impl Course {
 
 /// What is known of work whose thread does not come back.
 struct Lost {
+    instance: Arc<Instance>,
     now: Option<Delivery>,
     claims: Vec<Claimed>,
+    jobs: Vec<(Job, Delivery)>,
 }
 
 impl Lost {
-    fn of(instance: &Instance, work: &Work) -> Self {
-        let earlier = work.earlier.iter().map(|(_, claim)| claim.clone());
-        let mut claims: Vec<Claimed> = earlier.collect();
-        let now = work.now.as_ref().map(|(job, claim)| {
-            claims.extend(claim.clone());
+    fn of(instance: &Arc<Instance>, work: &Work) -> Self {
+        let overdue = |job: &Job| {
             let mut delivery = Delivery::new(&instance.name, DeliveryStatus::Hung);
             delivery.required = instance.settings.required;
-            (delivery.pending, delivery.attempts) = (claim.is_some(), job.attempts + 1);
+            (delivery.pending, delivery.attempts) = (job.kept, job.attempts + 1);
             delivery.idempotency_key = Some(job.idempotency_key.clone());
             delivery.error = Some(OVERDUE.to_owned());
+            (job.clone(), delivery)
+        };
+        let earlier = work.earlier.iter().map(|(_, claim)| claim.clone());
+        let mut claims: Vec<Claimed> = earlier.collect();
+        let mut jobs: Vec<(Job, Delivery)> =
+            work.earlier.iter().map(|(job, _)| overdue(job)).collect();
+        let now = work.now.as_ref().map(|(job, claim)| {
+            claims.extend(claim.clone());
+            let (job, delivery) = overdue(job);
+            jobs.push((job, delivery.clone()));
             delivery
         });
-        Self { now, claims }
+        Self {
+            instance: Arc::clone(instance),
+            now,
+            claims,
+            jobs,
+        }
     }
 }

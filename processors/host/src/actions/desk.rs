@@ -1,17 +1,21 @@
 //! What is under way of what plugins asked for, and what became of the rest.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::mpsc::Sender;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use veracity_processor::{ActionRecord, Metric};
+use uuid::Uuid;
+use veracity_processor::{ActionKind, ActionRecord, Kind, Metric};
 
 use super::lane::Job;
 use super::{LogLine, Origin};
 
 /// The most lines that are kept for whoever prints them.
 const MOST_LINES: usize = 1_000;
+/// Why nothing is done for anybody any more.
+pub const OVER: &str = "the run is over";
 /// The most metrics that are kept, by name and labels.
 const MOST_METRICS: usize = 10_000;
 
@@ -34,8 +38,10 @@ pub struct Desk {
 #[derive(Debug, Default)]
 struct Inside {
     pending: usize,
-    /// How much each plugin asked for.
-    asked: BTreeMap<String, usize>,
+    /// Nothing more is taken.
+    closed: bool,
+    /// How much each plugin asked for, of metrics and of all else, by run.
+    asked: BTreeMap<(Kind, String, Uuid, bool), usize>,
     /// Threads that do it, by target.
     lanes: BTreeMap<String, Sender<Job>>,
     records: Vec<Recorded>,
@@ -49,19 +55,30 @@ impl Desk {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The number of this action among those of `name`, of which there may be `most`.
+    /// The number of this action among those of `kind` that `origin` asked for, of which
+    /// there may be `most`.
     ///
     /// # Errors
     ///
     /// If there are more; whether this is the first one too many.
-    pub fn admit(&self, name: &str, most: usize) -> Result<usize, bool> {
+    pub fn admit(&self, origin: &Origin, kind: ActionKind, most: usize) -> Result<usize, bool> {
         let mut inside = self.inside();
-        let asked = inside.asked.entry(name.to_owned()).or_default();
+        let plugin = &origin.instance;
+        let is_metric = kind == ActionKind::Metric;
+        let key = (plugin.kind, plugin.name.clone(), origin.run.id, is_metric);
+        let asked = inside.asked.entry(key).or_default();
         *asked += 1;
         match *asked {
             number if number <= most => Ok(number),
             number => Err(number == most + 1),
         }
+    }
+
+    /// Forgets what was measured and how much was asked for: another run begins.
+    pub fn forget(&self) {
+        let mut inside = self.inside();
+        inside.metrics.clear();
+        inside.asked.clear();
     }
 
     /// Keeps a line for whoever prints it.
@@ -81,7 +98,8 @@ impl Desk {
     ///
     /// # Errors
     ///
-    /// If its name or that of a label is none, or there are too many.
+    /// If its name or that of a label is none, its value is no number, or there are too
+    /// many.
     pub fn state(&self, metric: Metric) -> Result<(), String> {
         let legal = |name: &str, colon: bool| {
             let first = |c: char| c.is_ascii_alphabetic() || c == '_' || (colon && c == ':');
@@ -95,6 +113,12 @@ impl Desk {
         if let Some(label) = metric.labels.keys().find(|label| !legal(label, false)) {
             let shown: String = label.chars().take(80).collect();
             return Err(format!("`{shown}` is no name of a label"));
+        }
+        if !metric.value.is_finite() {
+            return Err(format!(
+                "the value of `{}` is {}",
+                metric.name, metric.value
+            ));
         }
         let mut inside = self.inside();
         let key = (metric.name.clone(), metric.labels.clone());
@@ -110,19 +134,38 @@ impl Desk {
         self.inside().metrics.values().cloned().collect()
     }
 
-    /// Counts `job` as under way, and gives it to the thread of its target, if there is one.
-    pub fn begin(&self, lane: &str, job: Job) -> Result<(), Job> {
+    /// Counts `job` as under way, and gives it to the thread of its target, which `open`
+    /// starts if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The job and why nobody does it.
+    pub fn begin(
+        &self,
+        lane: String,
+        job: Job,
+        open: impl FnOnce() -> std::io::Result<Sender<Job>>,
+    ) -> Result<(), (Job, String)> {
         let mut inside = self.inside();
-        inside.pending += 1;
-        match inside.lanes.get(lane) {
-            Some(sender) => sender.send(job).map_err(|unsent| unsent.0),
-            None => Err(job),
+        if inside.closed {
+            return Err((job, OVER.to_owned()));
         }
-    }
-
-    /// Remembers the thread of a target.
-    pub fn open(&self, lane: String, sender: Sender<Job>) {
-        self.inside().lanes.insert(lane, sender);
+        // While it is locked, so that there is one thread for a target, and one order.
+        let opened = match inside.lanes.entry(lane) {
+            Entry::Occupied(lane) => Ok(lane.into_mut()),
+            Entry::Vacant(lane) => open().map(|sender| lane.insert(sender)),
+        };
+        let sent = match opened {
+            Ok(sender) => sender.send(job),
+            Err(error) => return Err((job, format!("no thread could be started: {error}"))),
+        };
+        match sent {
+            Ok(()) => {
+                inside.pending += 1;
+                Ok(())
+            }
+            Err(unsent) => Err((unsent.0, "its thread ended".to_owned())),
+        }
     }
 
     /// Something that was under way is not any more.
@@ -152,8 +195,21 @@ impl Desk {
         !woken.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    /// Ends the threads, when they have done what they have.
+    /// How many are under way.
+    pub fn pending(&self) -> usize {
+        self.inside().pending
+    }
+
+    /// Takes nothing more, and ends the threads when what they are at is done; what waits
+    /// for them is not done any more.
     pub fn close(&self) {
-        self.inside().lanes.clear();
+        let mut inside = self.inside();
+        inside.closed = true;
+        inside.lanes.clear();
+    }
+
+    /// Whether it was closed.
+    pub fn is_closed(&self) -> bool {
+        self.inside().closed
     }
 }

@@ -5,15 +5,19 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use veracity_processor::{Action, ActionRecord, Kind, Parcel, ProcessorError, Stage};
+use veracity_processor::{
+    Action, ActionRecord, Capability, Event, Kind, Moment, Parcel, ProcessorError, Stage,
+};
 
+use super::desk::OVER;
 use super::{ChannelSettings, Origin};
 use crate::attempt::{PATIENCE, clean};
 use crate::backoff;
-use crate::ground::Ground;
+use crate::ground::{Ground, milliseconds};
 use crate::instance::{Given, Instance};
 use crate::isolation::{Call, Fault, Task};
 use crate::names::{did_you_mean, listed};
+use crate::redact::Redactor;
 
 /// An action on its way.
 #[derive(Debug)]
@@ -36,62 +40,61 @@ pub enum Target {
     Url(String),
 }
 
-impl Target {
-    /// What people are told of it.
+impl Job {
+    /// What people are told of where it goes.
     fn shown(&self) -> Option<String> {
-        match self {
-            Self::Channel(name) | Self::Processor(name) => Some(name.clone()),
-            Self::Url(url) => {
-                let url = url::Url::parse(url).ok()?;
-                url.host_str().map(str::to_owned)
-            }
+        match &self.target {
+            Target::Channel(name) | Target::Processor(name) => Some(self.origin.shown(name)),
+            Target::Url(url) => host_of(url),
         }
     }
+}
 
+fn host_of(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    url.host_str().map(str::to_owned)
+}
+
+impl Target {
     fn lane(&self) -> String {
         match self {
             Self::Channel(name) => format!("channel {name}"),
             Self::Processor(name) => format!("processor {name}"),
-            Self::Url(_) => format!("url {}", self.shown().unwrap_or_default()),
+            Self::Url(url) => format!("url {}", host_of(url).unwrap_or_default()),
         }
     }
 }
 
-/// Has `job` done on the thread of its target.
-pub fn send(ground: &Arc<Ground>, job: Job) {
-    let lane = job.target.lane();
-    let Err(job) = ground.actions.desk.begin(&lane, job) else {
-        return;
-    };
-    let (sender, receiver) = mpsc::channel::<Job>();
-    let on = Arc::clone(ground);
-    let thread = std::thread::Builder::new().name("veracity-action".to_owned());
-    let spawned = thread.spawn(move || {
-        while let Ok(job) = receiver.recv() {
-            carry(&on, &job);
-            on.actions.desk.end();
-        }
-    });
-    match spawned {
-        Ok(_) => {
-            // The thread is there: it receives until all senders are gone.
-            if sender.send(job).is_ok() {
-                ground.actions.desk.open(lane, sender);
+/// Has `job` done on the thread of its target. What those who watch are to be told, if
+/// that cannot be.
+pub fn send(ground: &Arc<Ground>, job: Job) -> Option<Event> {
+    let open = || {
+        let (sender, receiver) = mpsc::channel::<Job>();
+        let on = Arc::clone(ground);
+        let thread = std::thread::Builder::new().name("veracity-action".to_owned());
+        thread.spawn(move || {
+            while let Ok(job) = receiver.recv() {
+                let done = match on.actions.desk.is_closed() {
+                    false => carry(&on, &job),
+                    true => (0, Some(OVER.to_owned())),
+                };
+                let event = finish(&on, &job, done);
+                on.spread((event.into_iter().collect(), job.origin.hook()));
+                on.actions.desk.end();
             }
-        }
-        Err(error) => {
-            let error = format!("no thread could be started: {error}");
-            finish(ground, &job, 0, Some(error));
-            ground.actions.desk.end();
-        }
-    }
+        })?;
+        Ok(sender)
+    };
+    let begun = ground.actions.desk.begin(job.target.lane(), job, open);
+    let (job, error) = begun.err()?;
+    finish(ground, &job, (0, Some(error)))
 }
 
-/// Does `job`, with retries, and writes down what became of it.
-fn carry(ground: &Arc<Ground>, job: &Job) {
+/// Does `job`, with retries. Returns how often it was tried, and why it was not done.
+fn carry(ground: &Arc<Ground>, job: &Job) -> (u32, Option<String>) {
     let instance = match instance(ground, job) {
         Ok(instance) => instance,
-        Err(error) => return finish(ground, job, 0, Some(error)),
+        Err(error) => return (0, Some(error)),
     };
     let begun = Instant::now();
     let mut attempts = 0;
@@ -113,22 +116,34 @@ fn carry(ground: &Arc<Ground>, job: &Job) {
         };
         let wait = backoff::wait(attempts, asked, fastrand::f64());
         let patient = waited + wait <= PATIENCE && begun.elapsed() <= 2 * PATIENCE;
-        if attempts > instance.settings.retries || !patient || !ground.stop.wait(wait) {
+        if attempts > instance.settings.retries || !patient {
+            break Some(error);
+        }
+        let (origin, kind) = (&job.origin, job.action.kind());
+        let retry = ground.event_of_action(origin, Moment::Retry, kind, attempts);
+        let retry = retry.map(|event| {
+            let event = event.with("wait_ms", milliseconds(wait));
+            let event = event.with("reason", error.as_str());
+            event.with("target", job.shown().unwrap_or_default())
+        });
+        ground.spread((retry.into_iter().collect(), origin.hook()));
+        if ground.actions.desk.is_closed() || !ground.stop.wait(wait) {
             break Some(error);
         }
         waited += wait;
     };
-    finish(ground, job, attempts, error);
     if matches!(job.target, Target::Url(_)) {
         // It was made for this job alone.
         let _ = instance.end(Duration::from_secs(1));
     }
+    (attempts, error)
 }
 
-fn finish(ground: &Arc<Ground>, job: &Job, attempts: u32, error: Option<String>) {
+fn finish(ground: &Ground, job: &Job, done: (u32, Option<String>)) -> Option<Event> {
     let mut record = ActionRecord::done(job.action.kind());
-    (record.target, record.attempts, record.error) = (job.target.shown(), attempts, error);
-    ground.record(&job.origin, record, &job.action);
+    record.target = job.shown();
+    (record.attempts, record.error) = done;
+    ground.record(&job.origin, record, &job.action)
 }
 
 /// The plugin that does `job`.
@@ -138,20 +153,21 @@ fn instance(ground: &Ground, job: &Job) -> Result<Arc<Instance>, String> {
             let channels = &ground.actions.channels;
             let found = channels.get(name).cloned();
             found.ok_or_else(|| {
-                unknown(
-                    "channel",
-                    name,
-                    channels.keys().map(String::as_str).collect(),
-                )
+                let names = channels.keys().map(String::as_str);
+                unknown(&job.origin, "channel", name, names.collect())
             })?
         }
         Target::Processor(name) => {
             let all = ground.processors();
             let found = all.iter().find(|instance| &instance.name == name);
-            found.cloned().ok_or_else(|| {
+            let found = found.cloned().ok_or_else(|| {
                 let names = all.iter().map(|instance| instance.name.as_str());
-                unknown("processor", name, names.collect())
-            })?
+                unknown(&job.origin, "processor", name, names.collect())
+            })?;
+            if !found.capabilities.contains(&Capability::Messages) {
+                return Err(format!("`{}` takes reports, no messages", found.plugin));
+            }
+            found
         }
         Target::Url(_) => Arc::new(webhook(ground, job)?),
     };
@@ -161,8 +177,9 @@ fn instance(ground: &Ground, job: &Job) -> Result<Arc<Instance>, String> {
     }
 }
 
-fn unknown(what: &str, name: &str, names: Vec<&str>) -> String {
+fn unknown(origin: &Origin, what: &str, name: &str, names: Vec<&str>) -> String {
     let near = did_you_mean(name, names.iter().copied());
+    let name = origin.shown(name);
     match names.is_empty() {
         true => format!("there is no {what} `{name}`; none is configured"),
         false => format!(
@@ -182,16 +199,20 @@ fn webhook(ground: &Ground, job: &Job) -> Result<Instance, String> {
     config.insert("url".to_owned(), webhook.url.as_str().into());
     config.insert("headers".to_owned(), json!(webhook.headers));
     config.insert("raw".to_owned(), true.into());
+    let mut secrets = ground.actions.secrets.clone();
+    secrets.push(webhook.url.clone());
+    secrets.extend(webhook.headers.values().cloned());
     let given = Given {
         name: "webhook",
         config: Value::Object(config),
         base: &ground.actions.base,
-        secrets: std::slice::from_ref(&webhook.url),
+        secrets: &secrets,
     };
     let made = Instance::of_kind::<ChannelSettings>(&ground.actions.registry, Kind::Channel, given);
     made.map(|(instance, _)| instance).map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        errors.join("; ").replace(&webhook.url, "***")
+        job.origin
+            .shown(&Redactor::new(secrets.clone()).redact(&errors.join("; ")))
     })
 }
 
@@ -211,13 +232,13 @@ fn attempt(
     };
     let task = match &job.action {
         Action::Publish { message, key, .. } => {
-            let mut parcel = Parcel::new(message.clone(), &job.origin.name, &run.suite);
+            let mut parcel = Parcel::new(message.clone(), job.origin.name(), &run.suite);
             parcel.key.clone_from(key);
             Task::Publish(Arc::new(parcel))
         }
         Action::Webhook(webhook) => {
             let body = webhook.body.clone();
-            Task::Publish(Arc::new(Parcel::new(body, &job.origin.name, &run.suite)))
+            Task::Publish(Arc::new(Parcel::new(body, job.origin.name(), &run.suite)))
         }
         Action::Notify { message, .. } => Task::Message(Arc::from(message.clone())),
         _ => return Ok(()),

@@ -35,7 +35,7 @@ pub struct HookSettings {
     /// `queued`: the run does not wait for it; `synchronous`: the run waits for each event.
     /// Default: the hook's own choice.
     pub mode: Option<Mode>,
-    /// The most events that wait in its queue. Default: 16384.
+    /// The most events that wait in its queue. Default: 65536.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub capacity: usize,
     /// The most events it gets at once. Default: 256.
@@ -78,7 +78,7 @@ impl Default for HookSettings {
             condition: None,
             priority: None,
             mode: None,
-            capacity: 16_384,
+            capacity: 65_536,
             batch: 256,
             overflow: Overflow::DropOldest,
             time_limit: Duration::from_secs(5),

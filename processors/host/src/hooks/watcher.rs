@@ -1,8 +1,9 @@
 //! One hook of a suite, fed with events.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use veracity_processor::{Event, EventName, Mode, Outcome, Subscription};
@@ -11,14 +12,17 @@ use super::queue::Queue;
 use super::settings::HookSettings;
 use crate::attempt::clean;
 use crate::instance::Instance;
+use crate::isolation::exclusive::Exclusive;
 use crate::isolation::{Call, Fault, Task};
 use crate::keep::Keep;
 
 /// With so many faults one after the other a hook is left alone for the rest of the run.
 const MOST_FAULTS: u32 = 10;
 
+/// How long a hook is waited for that was waited for in vain.
+const MOMENT: Duration = Duration::from_millis(200);
+
 /// One hook of a suite.
-#[derive(Debug)]
 pub struct Watcher {
     /// The hook.
     pub instance: Arc<Instance>,
@@ -29,7 +33,20 @@ pub struct Watcher {
     /// The most events it gets at once.
     pub batch: usize,
     names: Vec<EventName>,
+    /// Who has it calls the hook: a call begins with the state that the last one left.
+    turn: Exclusive<()>,
+    /// Who has it saves the state.
+    saving: Mutex<()>,
     course: Mutex<Course>,
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("instance", &self.instance)
+            .field("subscription", &self.subscription)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How it has done so far.
@@ -47,10 +64,13 @@ struct Course {
     /// Calls that failed one after the other.
     faults: u32,
     error: Option<String>,
+    note: Option<String>,
     /// Why it gets no more events.
     off: Option<String>,
     /// Whether it got something since it was flushed.
     stirred: bool,
+    /// Whether it was waited for in vain.
+    overdue: bool,
 }
 
 /// What became of the events for a hook.
@@ -65,8 +85,12 @@ pub struct HookRecord {
     pub dropped: u64,
     /// Events in calls that failed.
     pub failed: u64,
+    /// The most events that ever waited.
+    pub most: usize,
     /// The last thing that went wrong.
     pub error: Option<String>,
+    /// The last thing that it found worth knowing.
+    pub note: Option<String>,
 }
 
 impl HookRecord {
@@ -77,7 +101,10 @@ impl HookRecord {
         let because = because.unwrap_or_default();
         let lost = match (self.dropped, self.failed) {
             (0, 0) if self.error.is_some() => format!("hook `{name}` failed"),
-            (0, 0) => return None,
+            (0, 0) => {
+                let note = self.note.as_ref()?;
+                return Some(format!("hook `{name}`: {note}"));
+            }
             (0, failed) => format!("hook `{name}` failed at {failed} events"),
             (dropped, 0) => format!("hook `{name}` lost {dropped} events"),
             (dropped, failed) => {
@@ -99,7 +126,9 @@ impl Watcher {
         Self {
             names: EventName::all().filter(wanted).collect(),
             queue: Queue::new(settings.capacity, settings.overflow),
-            batch: settings.batch,
+            batch: settings.batch.max(1),
+            turn: Exclusive::new(()),
+            saving: Mutex::default(),
             course: Mutex::default(),
             instance: Arc::new(instance),
             subscription,
@@ -131,6 +160,7 @@ impl Watcher {
 
     /// Keeps what it wants to remember of `suite`. Blocks on the store.
     pub fn keep_state(&self, keep: &Keep, suite: &str) {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let (kept, state) = {
             let course = self.course();
             if course.kept == course.state {
@@ -139,12 +169,30 @@ impl Watcher {
             (course.kept.clone(), course.state.clone())
         };
         let saved = keep.save_state(suite, &self.memory(), &kept, state.clone());
+        let refused = match saved {
+            Ok(refused) if refused.is_empty() => {
+                self.course().kept = state;
+                return;
+            }
+            Ok(refused) => refused,
+            Err(error) => {
+                self.course().error = Some(format!("its state was not kept: {error}"));
+                return;
+            }
+        };
+        // What somebody else has set stays as it is, here too.
+        let present = keep.state(suite, &self.memory());
         let mut course = self.course();
-        match saved {
-            Ok(refused) if refused.is_empty() => course.kept = state,
-            Ok(refused) => course.error = Some(crate::keep::refusal(&refused)),
-            Err(error) => course.error = Some(format!("its state was not kept: {error}")),
+        for name in &refused {
+            if course.state.get(name) == state.get(name) {
+                match present.get(name) {
+                    Some(value) => drop(course.state.insert(name.clone(), value.clone())),
+                    None => drop(course.state.remove(name)),
+                }
+            }
         }
+        course.kept = present;
+        course.note = Some(crate::keep::refusal(&refused));
     }
 
     /// The name under which its state is kept.
@@ -176,13 +224,36 @@ impl Watcher {
 
     /// Tells it that nothing more waits; `None` if it got nothing since it was told so.
     pub fn flush(&self, limit: Duration) -> Option<Outcome> {
-        if !std::mem::take(&mut self.course().stirred) {
+        if limit.is_zero() || !std::mem::take(&mut self.course().stirred) {
             return None;
         }
         self.call(Task::Flush, limit).ok()
     }
 
+    /// Waits until it has handled what waits for it; false if that takes longer than
+    /// `limit`. Who was waited for in vain is waited for no more than a moment.
+    pub fn settles(&self, limit: Duration) -> bool {
+        let limit = match self.course().overdue {
+            true => limit.min(MOMENT),
+            false => limit,
+        };
+        let settled = self.queue.settle(limit);
+        self.course().overdue = !settled;
+        settled
+    }
+
     fn call(&self, task: Task, limit: Duration) -> Result<Outcome, Unheard> {
+        let begun = Instant::now();
+        let left = || limit.saturating_sub(begun.elapsed());
+        if limit.is_zero() {
+            let error = || "the run was asked to end".to_owned();
+            self.course().error.get_or_insert_with(error);
+            return Err(Unheard::Off);
+        }
+        let Some(_turn) = self.turn.take(limit) else {
+            self.course().error = Some(format!("another call took more than {limit:?}"));
+            return Err(Unheard::Failed);
+        };
         let state = {
             let course = self.course();
             if course.off.is_some() {
@@ -191,7 +262,7 @@ impl Watcher {
             course.state.clone()
         };
         let instance = &self.instance;
-        if let Err(fault) = instance.start(limit) {
+        if let Err(fault) = instance.start(left()) {
             self.leave_alone(clean(instance, &fault.to_string()));
             return Err(Unheard::Off);
         }
@@ -201,29 +272,37 @@ impl Watcher {
             state,
             ..Call::default()
         };
-        let attempt = instance.call(task, call, limit);
+        let attempt = instance.call(task, call, left());
         let mut course = self.course();
         if let Some(state) = attempt.state {
             course.state = state;
         }
-        match attempt.result {
+        let fault = match attempt.result {
             Ok(outcome) => {
                 course.faults = 0;
-                Ok(outcome)
+                let note = outcome.note.as_deref().map(|note| clean(instance, note));
+                course.note = note.or(course.note.take());
+                return Ok(outcome);
             }
-            Err(fault) => {
-                course.faults += 1;
-                let error = clean(instance, &fault.to_string());
-                let hopeless = matches!(fault, Fault::Hung { .. } | Fault::Unavailable { .. })
-                    || course.faults >= MOST_FAULTS;
-                course.error = Some(error.clone());
-                drop(course);
-                if hopeless {
-                    self.leave_alone(error);
-                }
-                Err(Unheard::Failed)
-            }
+            // All the time it had, not what was left of it.
+            Err(Fault::Hung { .. }) => Fault::Hung { limit },
+            Err(fault) => fault,
+        };
+        course.faults += 1;
+        let error = clean(instance, &fault.to_string());
+        let hopeless = matches!(fault, Fault::Hung { .. } | Fault::Unavailable { .. })
+            || course.faults >= MOST_FAULTS;
+        course.error = Some(error.clone());
+        drop(course);
+        if hopeless {
+            self.leave_alone(error);
         }
+        Err(Unheard::Failed)
+    }
+
+    /// Whether it gets no more events.
+    pub fn is_off(&self) -> bool {
+        self.course().off.is_some()
     }
 
     /// It gets no more events in this run.
@@ -243,7 +322,9 @@ impl Watcher {
             handled: course.handled,
             dropped: course.lost + self.queue.dropped(),
             failed: course.failed,
+            most: self.queue.most(),
             error: course.error.clone(),
+            note: course.note.clone(),
         }
     }
 }
