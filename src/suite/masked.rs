@@ -374,7 +374,7 @@ mod tests {
             ("  url: redis://:pw1@h", "  url: redis://:***@h"),
             (
                 "  url: https://h.example.org/a@b",
-                "  url: https://h.example.org/a@b",
+                "  url: https://h.example.org/***",
             ),
             ("  url: 'smtps://dq:pé1@mail", "  url: 'smtps://dq:***@mail"),
             (
