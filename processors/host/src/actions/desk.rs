@@ -145,10 +145,10 @@ impl Desk {
         lane: String,
         job: Job,
         open: impl FnOnce() -> std::io::Result<Sender<Job>>,
-    ) -> Result<(), (Job, String)> {
+    ) -> Result<(), (Box<Job>, String)> {
         let mut inside = self.inside();
         if inside.closed {
-            return Err((job, OVER.to_owned()));
+            return Err((Box::new(job), OVER.to_owned()));
         }
         // While it is locked, so that there is one thread for a target, and one order.
         let opened = match inside.lanes.entry(lane) {
@@ -157,14 +157,17 @@ impl Desk {
         };
         let sent = match opened {
             Ok(sender) => sender.send(job),
-            Err(error) => return Err((job, format!("no thread could be started: {error}"))),
+            Err(error) => {
+                let why = format!("no thread could be started: {error}");
+                return Err((Box::new(job), why));
+            }
         };
         match sent {
             Ok(()) => {
                 inside.pending += 1;
                 Ok(())
             }
-            Err(unsent) => Err((unsent.0, "its thread ended".to_owned())),
+            Err(unsent) => Err((Box::new(unsent.0), "its thread ended".to_owned())),
         }
     }
 
