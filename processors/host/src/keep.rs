@@ -331,7 +331,16 @@ mod tests {
     #[test]
     fn a_value_is_kept_if_it_still_is_what_was_read() {
         type Pairs = &'static [(&'static str, u64)];
-        let cases: [(&str, Pairs, Pairs, Pairs, Pairs, &[&str]); 7] = [
+        /// What it is, what is there, read, wanted and expected, and what is refused.
+        type Case = (
+            &'static str,
+            Pairs,
+            Pairs,
+            Pairs,
+            Pairs,
+            &'static [&'static str],
+        );
+        let cases: [Case; 7] = [
             ("new", &[], &[], &[("a", 1)], &[("a", 1)], &[]),
             (
                 "changed",
