@@ -1,5 +1,6 @@
-//! What carrying a report to processors that do nothing costs, and what finding plugins
-//! costs. `cargo bench -p veracity-host`; the table is in `benches/README.md`.
+//! What carrying a report to processors that do nothing costs, what telling hooks of every
+//! event costs, and what finding plugins costs. `cargo bench -p veracity-host`; the table is in
+//! `benches/README.md`.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,14 +9,17 @@
 )]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 use veracity_host::isolation::serve_if_worker;
 use veracity_host::{Configuration, Host, Registry};
 use veracity_processor::{
-    ConfigError, Kind, Outcome, Plugin, ProcessContext, Processor, ProcessorError, Report,
-    ResultProcessor, async_trait, register, sample_report,
+    ConfigError, Event, EventHook, EventRun, EventSink, Hook, Kind, Moment, Outcome, Plugin,
+    ProcessContext, Processor, ProcessorError, Report, ResultProcessor, RunKey, Subject,
+    async_trait, register, sample_report,
 };
 
 register!(Plugin::processor::<Nothing>("nothing", "1.0.0"));
@@ -38,6 +42,27 @@ impl Processor for Nothing {
 #[async_trait]
 impl ResultProcessor for Nothing {
     async fn process(&self, _: &Report, _: &ProcessContext) -> Result<Outcome, ProcessorError> {
+        Ok(Outcome::done())
+    }
+}
+
+register!(Plugin::hook::<Nothing>("deaf", "1.0.0"));
+
+impl Hook for Nothing {
+    type Config = Settings;
+
+    fn build(_: Settings) -> Result<Self, ConfigError> {
+        Ok(Self)
+    }
+}
+
+#[async_trait]
+impl EventHook for Nothing {
+    async fn handle(
+        &self,
+        _: &[Arc<Event>],
+        _: &ProcessContext,
+    ) -> Result<Outcome, ProcessorError> {
         Ok(Outcome::done())
     }
 }
@@ -97,6 +122,8 @@ fn main() {
         "target 50 ms",
     );
 
+    hooks();
+
     let folder = tempfile::tempdir().unwrap();
     for number in 0..1000 {
         let plugin = folder.path().join(format!("p{number}"));
@@ -121,6 +148,97 @@ fn main() {
         drop(black_box(registry.get(Kind::Processor, "p777")))
     });
     tell("one of them looked up", found, "target 10 us");
+}
+
+/// What five hooks add to a run of 500 assertions, of which they get every event.
+fn hooks() {
+    let none = watched(&[], json!({}));
+    tell("a run without hooks, telling and ending", none, "");
+    let (queued, waited_for) = (["queued"; 5], ["synchronous"; 5]);
+    let mixed = ["queued", "queued", "queued", "synchronous", "synchronous"];
+    for (what, modes, settings) in [
+        ("  five hooks that are queued add", queued, json!({})),
+        (
+            "  five hooks that are waited for add",
+            waited_for,
+            json!({}),
+        ),
+        ("  three and two add", mixed, json!({})),
+        (
+            "  five that are waited for, for each event, add",
+            waited_for,
+            json!({"batch": 1}),
+        ),
+    ] {
+        let took = watched(&modes, settings).saturating_sub(none);
+        tell(what, took, "target 4000 us: 1 % of a run");
+    }
+}
+
+/// From the first event of a run until all hooks in `modes` have had all of them.
+fn watched(modes: &[&str], settings: Value) -> Duration {
+    let report = sample_report();
+    let mut configuration = Configuration::default();
+    configuration.suite = "bench".to_owned();
+    for (number, mode) in modes.iter().enumerate() {
+        let mut own = settings.clone();
+        (own["use"], own["mode"]) = (json!("deaf"), json!(mode));
+        configuration.hooks.push((format!("h{number}"), own));
+    }
+    let host = Host::prepare(configuration).unwrap();
+    host.start();
+    let took = median(100, || {
+        if let Some(sink) = host.sink() {
+            run(&*sink);
+        }
+        black_box(host.deliver(&report));
+    });
+    for record in host.hook_records() {
+        assert_eq!((record.dropped, record.failed), (0, 0), "{record:?}");
+        assert_eq!(record.handled, 100 * 1_112, "{record:?}");
+    }
+    host.shutdown();
+    took
+}
+
+/// Tells `sink` of a run of 500 assertions in 50 checks of 5 datasets, as the engine does.
+fn run(sink: &dyn EventSink) {
+    let run = Arc::new(EventRun::new(Uuid::now_v7(), "bench", RunKey::default()));
+    let event = |subject, moment| Event::new(&run, subject, moment);
+    let tell = |event: Event| sink.emit(vec![event]);
+    let datasets: Vec<Arc<str>> = (0..5).map(|n| format!("dataset{n}").into()).collect();
+    tell(event(Subject::Suite, Moment::Start).with("assertions", 500));
+    for dataset in &datasets {
+        tell(event(Subject::Dataset, Moment::Start).dataset(Arc::clone(dataset)));
+        let end = event(Subject::Dataset, Moment::End).dataset(Arc::clone(dataset));
+        tell(end.with("rows", 1_000_000).with("duration_ms", 12.5));
+    }
+    let mut results = Vec::new();
+    for check in 0..50 {
+        let check: Arc<str> = format!("check{check}").into();
+        results.push(event(Subject::Check, Moment::Start).check(Arc::clone(&check)));
+        for assertion in 0..10 {
+            let assertion: Arc<str> = format!("completeness(column{assertion}) = 1").into();
+            for moment in [Moment::Start, Moment::End] {
+                let about = event(Subject::Assertion, moment)
+                    .check(Arc::clone(&check))
+                    .assertion(Arc::clone(&assertion))
+                    .dataset(Arc::clone(&datasets[0]))
+                    .with("severity", "P1");
+                results.push(match moment {
+                    Moment::Start => about,
+                    _ => about
+                        .outcome("passed")
+                        .with("actual", 1.0)
+                        .with("expected", "= 1"),
+                });
+            }
+        }
+        let end = event(Subject::Check, Moment::End).check(Arc::clone(&check));
+        results.push(end.outcome("passed").with("assertions", 10));
+    }
+    sink.emit(results);
+    tell(event(Subject::Suite, Moment::End).outcome("passed"));
 }
 
 fn prepared(count: usize, settings: &Value) -> Host {

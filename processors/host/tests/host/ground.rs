@@ -66,8 +66,7 @@ impl Ground {
         configuration.origin = self.file("orders.yaml");
         configuration.base = self.folder.clone();
         configuration.spool = self.folder.join("spool");
-        let own = |(name, value): &(&str, Value)| ((*name).to_owned(), value.clone());
-        configuration.processors = processors.iter().map(own).collect();
+        configuration.processors = named(processors);
         configuration
     }
 
@@ -91,6 +90,60 @@ impl Ground {
         host.open_store();
         host.start();
         host
+    }
+
+    /// `fields` with `file` of this ground under `name`.
+    fn with_file(&self, fields: Value, name: &str, file: &str) -> Value {
+        let mut fields = fields;
+        fields[name] = self.file(file).into();
+        fields
+    }
+
+    /// The plugin `stager`, or the one that `part` says, which writes down how it is called.
+    pub fn stager(&self, part: Value) -> Value {
+        let mut part = self.with_file(part, "calls", "calls");
+        if part.get("use").is_none() {
+            part["use"] = "stager".into();
+        }
+        part
+    }
+
+    /// The hook `watcher` with `part`, which writes down what it hears into `file`.
+    pub fn watcher(&self, file: &str, part: Value) -> Value {
+        let mut part = self.with_file(part, "heard", file);
+        part["use"] = "watcher".into();
+        part
+    }
+
+    /// The channel `carrier` with `part`, which writes down what it carries.
+    pub fn carrier(&self, part: Value) -> Value {
+        let mut part = self.with_file(part, "carried", "carried");
+        part["use"] = "carrier".into();
+        part
+    }
+
+    /// The lines of `file`, which are JSON.
+    pub fn lines(&self, file: &str) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.join(file)).unwrap_or_default();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect()
+    }
+
+    /// How stagers were called, as `call`.
+    pub fn calls(&self, call: &str) -> Vec<Value> {
+        let mut calls = self.lines("calls");
+        calls.retain(|one| one["call"] == call);
+        calls
+    }
+
+    /// The events that hooks wrote down in `file`.
+    pub fn heard(&self, file: &str) -> Vec<Value> {
+        let lines = self.lines(file).into_iter();
+        let events = lines.flat_map(|line| match &line["events"] {
+            Value::Array(events) => events.clone(),
+            _ => Vec::new(),
+        });
+        events.collect()
     }
 
     /// What players wrote down, word by word.
@@ -129,6 +182,20 @@ pub struct Made {
     pub attempt: u32,
     pub key: String,
     pub digest: String,
+}
+
+/// A host of `configuration`, started.
+pub fn started(configuration: Configuration) -> Host {
+    let mut host = Host::prepare(configuration).unwrap();
+    host.open_store();
+    host.start();
+    host
+}
+
+/// `instances` by name, as they stand in a configuration.
+pub fn named(instances: &[(&str, Value)]) -> Vec<(String, Value)> {
+    let own = |(name, value): &(&str, Value)| ((*name).to_owned(), value.clone());
+    instances.iter().map(own).collect()
 }
 
 /// A report of a new run.

@@ -10,14 +10,21 @@
     reason = "tests and bad plugins may panic and print"
 )]
 
+mod actions;
+mod acts;
 mod alone;
+mod carrier;
+mod channels;
 mod durable;
 mod ending;
+mod events;
 mod executables;
 mod faults;
 mod ground;
+mod hooks;
 mod kill;
 mod left;
+mod letters;
 mod order;
 mod outage;
 mod player;
@@ -25,6 +32,12 @@ mod prepare;
 mod retries;
 mod scale;
 mod secrets;
+mod stager;
+mod stages;
+mod states;
+mod taps;
+mod unruly;
+mod watcher;
 
 use libtest_mimic::{Arguments, Trial};
 use veracity_host::isolation::serve_if_worker;
@@ -53,9 +66,23 @@ fn main() {
         executables::TESTS,
         scale::TESTS,
         kill::TESTS,
+        events::TESTS,
+        hooks::TESTS,
+        unruly::TESTS,
+        actions::TESTS,
+        channels::TESTS,
+        stages::TESTS,
+        letters::TESTS,
+        states::TESTS,
     ]
     .concat();
-    alone::run_if_asked(&[&tests, durable::PROGRAMS, kill::PROGRAMS]);
+    alone::run_if_asked(&[
+        &tests,
+        durable::PROGRAMS,
+        kill::PROGRAMS,
+        letters::PROGRAMS,
+        states::PROGRAMS,
+    ]);
     let trials = tests.into_iter().map(|(name, _)| {
         let trial = move || alone::passes(name).map_err(Into::into);
         Trial::test(name, trial)

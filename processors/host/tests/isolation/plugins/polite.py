@@ -27,7 +27,7 @@ for line in sys.stdin:
             f"{request['report']['verdict']}, attempt {context['attempt']}, "
             f"key {context['idempotency_key']}",
             state={"seen": context["state"]["seen"] + 1},
-            actions=[{"publish": "later"}],
+            actions=[{"type": "publish", "channel": "later", "message": {}}],
         )
     elif request["type"] == "health":
         say(type="health", status="healthy", detail=f"{reports} report")
