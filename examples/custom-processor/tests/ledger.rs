@@ -29,10 +29,9 @@ fn the_command_has_the_ledger_and_everything_else() {
     let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
     let names = list["processors"].as_array().unwrap().iter();
     let names: Vec<&str> = names.map(|one| one["name"].as_str().unwrap()).collect();
-    assert_eq!(
-        names,
-        ["console", "database", "email", "json", "ledger", "webhook"]
-    );
+    for name in ["console", "database", "email", "json", "ledger", "webhook"] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
 
     for _ in 0..2 {
         let run = veracity(

@@ -325,10 +325,10 @@ mod tests {
             ),
             (
                 &format!(
-                    "{}subscription: {{where: {{a: {{mni: 1}}}}}}\n",
+                    "{}subscription: {{where: {{outcome: {{mni: 1}}}}}}\n",
                     of_kind("hook")
                 ),
-                "`subscription.where.a`: expected a value, a list of values, or bounds",
+                "`subscription.where.outcome`: expected a value, a list of values, or bounds",
             ),
             (
                 &format!("{}subscription: {{mode: sync}}\n", of_kind("hook")),

@@ -242,6 +242,14 @@ impl ResultProcessor for Lives {
         Ok(Outcome::done().with_note(told))
     }
 
+    async fn notify(
+        &self,
+        message: &Message,
+        context: &ProcessContext,
+    ) -> Result<Outcome, ProcessorError> {
+        self.process(&message.to_report(), context).await
+    }
+
     async fn before_run(
         &self,
         run: &crate::Upcoming,
