@@ -1,14 +1,15 @@
 //! The processors of a suite, from their configuration to their end.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use veracity_processor::{
     ActionRecord, ConfigError, Delivery, EventSink, FieldError, Health, Report,
 };
 
-use crate::actions::{Actions, LogLine, Origin, Recorded};
+use crate::actions::{Actions, LogLine};
 use crate::attempt::clean;
 use crate::bus::Sink;
 use crate::configuration::Configuration;
@@ -16,7 +17,7 @@ use crate::dispatch::{Dispatch, Resumed};
 use crate::ground::Ground;
 use crate::hooks::HookRecord;
 use crate::instance::Instance;
-use crate::isolation::{Fault, Snapshot};
+use crate::isolation::Snapshot;
 use crate::keep::Keep;
 use crate::letters::Letters;
 use crate::registry::Broken;
@@ -28,10 +29,6 @@ use crate::store::{Spool, Store};
 pub const LIFECYCLE_LIMIT: Duration = Duration::from_secs(30);
 /// The longest that a health check may take.
 pub const HEALTH_LIMIT: Duration = Duration::from_secs(5);
-/// How long threads that were told to end may take for it.
-const ENDING: Duration = Duration::from_secs(1);
-/// The longest that a run waits for what plugins asked for.
-const ACTIONS_LIMIT: Duration = Duration::from_secs(120);
 
 /// The processors of a suite.
 ///
@@ -50,7 +47,9 @@ pub struct Host {
     /// Ends when all have been started, or could not be.
     starting: Mutex<Option<Receiver<()>>>,
     /// What the process was like before the first report was carried.
-    before: OnceLock<Snapshot>,
+    pub(crate) before: OnceLock<Snapshot>,
+    /// Whether what plugins asked for was waited for in vain.
+    pub(crate) overdue: AtomicBool,
 }
 
 /// What became of a report.
@@ -125,6 +124,7 @@ impl Host {
             store_error: None,
             starting: Mutex::default(),
             before: OnceLock::new(),
+            overdue: AtomicBool::new(false),
         })
     }
 
@@ -278,7 +278,7 @@ impl Host {
         self.wait_for_start();
     }
 
-    fn wait_for_start(&self) {
+    pub(crate) fn wait_for_start(&self) {
         let starting = self
             .starting
             .lock()
@@ -346,44 +346,6 @@ impl Host {
         delivered
     }
 
-    /// Has the hooks handle what happened and waits for what plugins asked for; what became
-    /// of that goes to `delivered`.
-    fn settle(&self, delivered: &mut Delivered) {
-        self.ground.flush();
-        delivered.warnings.extend(self.finish_actions());
-        for Recorded { origin, record } in self.ground.actions.desk.records() {
-            delivered.warnings.extend(failure(&origin, &record));
-            let earlier = delivered.resumed.iter_mut().map(|one| &mut one.delivery);
-            let mut deliveries = delivered.deliveries.iter_mut().chain(earlier);
-            let of_delivery = deliveries.find(|delivery| {
-                origin.idempotency_key.is_some()
-                    && delivery.idempotency_key == origin.idempotency_key
-            });
-            match of_delivery {
-                Some(delivery) => delivery.actions.push(record),
-                None => {
-                    let name = origin.name().to_owned();
-                    delivered.actions.push((name, record));
-                }
-            }
-        }
-        delivered.lines.extend(self.ground.actions.desk.lines());
-        delivered.hooks = self.ground.hook_records();
-        delivered.warnings.extend(self.ground.news_of_hooks());
-    }
-
-    /// Waits for what plugins asked for. Returns what is to be told, if that takes too long.
-    fn finish_actions(&self) -> Option<String> {
-        if self.ground.finish_actions(ACTIONS_LIMIT) {
-            return None;
-        }
-        let pending = self.ground.actions.desk.pending();
-        let plural = if pending == 1 { "" } else { "s" };
-        Some(format!(
-            "{pending} action{plural} that plugins asked for took too long"
-        ))
-    }
-
     fn dispatch(&self, report: Option<&Report>) -> Dispatch {
         Dispatch {
             suite: self.configuration.suite.clone(),
@@ -430,94 +392,6 @@ impl Host {
             }
         })
     }
-
-    /// Ends the processors, the last ones first, then channels and hooks, and closes the
-    /// store. Returns what did not end well, and what failed since the last report was
-    /// carried.
-    pub fn shutdown(&self) -> Vec<String> {
-        self.wait_for_start();
-        let mut warnings = Vec::new();
-        // What hooks ask for may need the processors.
-        self.ground.flush();
-        warnings.extend(self.finish_actions());
-        for wave in self.waves.iter().rev() {
-            let ended = each(wave, |instance| {
-                let limit = self.ground.stop.cut(instance.lifecycle_limit());
-                let ended = self.ground.end(instance, limit);
-                ended.err().map(|fault: Fault| {
-                    let fault = clean(instance, &fault.to_string());
-                    format!("processor `{}` did not end well: {fault}", instance.name)
-                })
-            });
-            warnings.extend(ended.into_iter().flatten());
-        }
-        self.ground.flush();
-        warnings.extend(self.finish_actions());
-        self.ground.actions.desk.close();
-        let channels: Vec<&Arc<Instance>> = self.channels().collect();
-        let ended = each(&channels, |channel| {
-            let ended = channel.end(self.ground.stop.cut(channel.lifecycle_limit()));
-            ended.err().map(|fault| {
-                let fault = clean(channel, &fault.to_string());
-                format!("channel `{}` did not end well: {fault}", channel.name)
-            })
-        });
-        warnings.extend(ended.into_iter().flatten());
-        warnings.extend(self.ground.end_hooks());
-        for Recorded { origin, record } in self.ground.actions.desk.records() {
-            warnings.extend(failure(&origin, &record));
-        }
-        warnings.extend(self.ground.news_of_hooks());
-        let keep = self.ground.keep();
-        warnings.extend(keep.complaints());
-        keep.close();
-        let left = |change| format!("a processor left something behind: {change}");
-        warnings.extend(self.left_behind().into_iter().map(left));
-        warnings
-    }
-
-    /// What is different from how it was before the first report.
-    fn left_behind(&self) -> Vec<String> {
-        let Some(before) = self.before.get() else {
-            return Vec::new();
-        };
-        let begun = Instant::now();
-        let mut pause = Duration::from_micros(100);
-        loop {
-            let changes = Snapshot::take().changes_since(before);
-            if changes.is_empty() || begun.elapsed() > ENDING {
-                return changes;
-            }
-            // Threads that have done their work are often gone a moment later.
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Host {
-    /// The threads that feed the hooks, and those that do what plugins asked for, end, also
-    /// when it was not shut down.
-    fn drop(&mut self) {
-        self.ground.stop.within(Duration::ZERO);
-        for hook in &self.ground.hooks {
-            hook.queue.abandon();
-        }
-        self.ground.actions.desk.close();
-    }
-}
-
-/// What people are told of an action that failed.
-fn failure(origin: &Origin, record: &ActionRecord) -> Option<String> {
-    let error = record.error.as_ref()?;
-    let target = record.target.as_deref();
-    let target = target.map(|target| format!(" to `{target}`"));
-    Some(format!(
-        "`{}` asked for an action, {}{}, which failed: {error}",
-        origin.name(),
-        record.kind,
-        target.unwrap_or_default()
-    ))
 }
 
 /// What `work` gives for each of `all`, each on a thread of its own, if there is one.

@@ -335,25 +335,46 @@ fn readers_have_conditions() {
 }
 
 fn where_the_store_is_away_letters_are_sent_at_once() {
-    let ground = Ground::new();
-    ground.make("file");
-    let processors = [
-        ("bad", ground.player(json!({"process": "permanent"}))),
-        (
-            "later",
-            ground.player(json!({"process": "retryable", "retries": 0})),
-        ),
-        ("reader", reader(&ground, json!({}))),
-    ];
-    let host = ground.stored_at("sqlite:file/store.db", &processors);
-    let delivered = deliver(&host, &report());
-    assert!(delivered.store_failed);
-    assert_eq!(
-        letters(&ground),
-        pairs(&[("reader", "bad")]),
-        "{delivered:?}"
-    );
-    host.shutdown();
+    for part in [
+        json!({}),
+        json!({"dead_letter": "never be ready", "time_limit": "200ms"}),
+    ] {
+        let ground = Ground::new();
+        ground.make("file");
+        let processors = [
+            ("bad", ground.player(json!({"process": "permanent"}))),
+            (
+                "later",
+                ground.player(json!({"needs": ground.file("up"), "retries": 0})),
+            ),
+            ("reader", reader(&ground, part)),
+        ];
+        let host = ground.stored_at("sqlite:file/store.db", &processors);
+        let delivered = deliver(&host, &report());
+        assert!(delivered.store_failed);
+        assert_eq!(
+            letters(&ground),
+            pairs(&[("reader", "bad")]),
+            "{delivered:?}"
+        );
+        host.shutdown();
+        drop(host);
+        // What is kept for later is the report, for those who get reports.
+        std::fs::remove_file(ground.folder.join("file")).unwrap();
+        std::fs::create_dir(ground.folder.join("file")).unwrap();
+        ground.make("up");
+        let host = ground.stored_at("sqlite:file/store.db", &processors);
+        let delivered = resumed(&host);
+        let names: Vec<&str> = delivered
+            .resumed
+            .iter()
+            .map(|one| one.delivery.processor.as_str())
+            .collect();
+        assert_eq!(names, ["later"]);
+        assert_eq!(ground.calls("process"), Vec::<Value>::new());
+        assert_eq!(pending(&host), []);
+        host.shutdown();
+    }
 }
 
 fn long_names_have_letters_too() {
