@@ -3,6 +3,7 @@
 mod desk;
 mod lane;
 mod settings;
+mod strike;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -133,6 +134,7 @@ impl Ground {
         number: usize,
     ) -> Option<Event> {
         let kind = action.kind();
+        strike::strike(&origin.instance.redactor, &mut action);
         let target = match &mut action {
             Action::Log {
                 level,
