@@ -23,7 +23,8 @@ pub struct Settings {
     #[serde(default = "default_expires_after")]
     pub expires_after: String,
     /// A page about the run, which alerts link to: `https://dq.example.org/runs/{run}`.
-    /// `{run}` is the id of the run, `{suite}` the name of the suite.
+    /// `{run}` is the id of the run, `{suite}` the name of the suite, `{date}` the date of the
+    /// data.
     #[serde(default)]
     pub link: Option<String>,
     /// The label `severity` for each severity of veracity.

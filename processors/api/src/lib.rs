@@ -20,7 +20,6 @@ mod error;
 pub mod event;
 mod file;
 mod hook;
-mod link;
 mod message;
 mod plugin;
 mod printable;
@@ -44,7 +43,6 @@ pub use event::{Event, EventName, EventRun, EventSink, Moment, Subject, Timestam
 pub use file::write_file;
 pub use hook::{Bounds, Channel, EventHook, Hook, Mode, Parcel, Publisher, Subscription, Test};
 pub use inventory;
-pub use link::Link;
 pub use message::Message;
 pub use plugin::{Capability, Kind, PLUGIN_API_VERSION, Plugin, PluginInfo};
 pub use printable::{is_deceptive, printable};

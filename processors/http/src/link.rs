@@ -11,8 +11,8 @@ const LONGEST: usize = 2048;
 
 /// A template of links to pages about runs: `https://dq.example.org/runs/{run}`.
 ///
-/// `{run}` stands for the id of the run, `{suite}` for the name of its suite,
-/// percent-encoded. It is shown to people, so it holds no secret.
+/// `{run}` stands for the id of the run, `{suite}` for the name of its suite and `{date}` for
+/// the date of the data, percent-encoded. It is shown to people, so it holds no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link(String);
 
@@ -21,22 +21,30 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// If it has another placeholder, does not make an `http` or `https` URL, has a
-    /// placeholder in its host, or holds a password.
+    /// If it has another placeholder, does not make an `http` or `https` URL, holds a
+    /// character that no URL has, has a placeholder in its host, or holds a password.
     pub fn new(text: &str, field: &str) -> Result<Self, FieldError> {
         let fault = |message: &str| Err(FieldError::new(field, message));
         let link = Self(text.trim().to_owned());
-        let (one, other) = (link.filled("a", "b"), link.filled("c", "d"));
+        if !["https://", "http://"]
+            .iter()
+            .any(|scheme| link.0.starts_with(scheme))
+        {
+            return fault("must begin with `https://` or `http://`");
+        }
+        let (one, other) = (link.filled("a", "b", "c"), link.filled("d", "e", "f"));
         if one.contains(['{', '}']) {
-            return fault("has a placeholder other than `{run}` and `{suite}`");
+            return fault("has a placeholder other than `{run}`, `{suite}` and `{date}`");
+        }
+        let odd = |c: &char| !c.is_ascii_graphic() || r#"<>"|\^`"#.contains(*c);
+        if let Some(c) = one.chars().find(odd) {
+            let c = c.escape_default();
+            return fault(&format!("holds `{c}`, which no URL has: percent-encode it"));
         }
         let (one, other) = match (Url::parse(&one), Url::parse(&other)) {
             (Ok(one), Ok(other)) => (one, other),
             (Err(error), _) | (_, Err(error)) => return fault(&format!("is no URL: {error}")),
         };
-        if !matches!(one.scheme(), "http" | "https") {
-            return fault("must begin with `https://` or `http://`");
-        }
         if one.origin() != other.origin() {
             return fault("must not have a placeholder in its host");
         }
@@ -48,14 +56,17 @@ impl Link {
 
     /// The page about `run`; `None` if its address would be longer than 2048 characters.
     pub fn to(&self, run: &Run) -> Option<String> {
-        let link = self.filled(&run.id.to_string(), &run.suite);
+        let link = self.filled(&run.id.to_string(), &run.suite, &run.key.date);
         (link.len() <= LONGEST).then_some(link)
     }
 
-    fn filled(&self, run: &str, suite: &str) -> String {
-        // What stands for `{suite}` holds no brace, so nothing is filled in twice.
-        let suite = utf8_percent_encode(suite, SEGMENT).to_string();
-        self.0.replace("{suite}", &suite).replace("{run}", run)
+    fn filled(&self, run: &str, suite: &str, date: &str) -> String {
+        // What is encoded holds no brace, so nothing is filled in twice.
+        let encoded = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
+        self.0
+            .replace("{suite}", &encoded(suite))
+            .replace("{date}", &encoded(date))
+            .replace("{run}", run)
     }
 }
 
@@ -98,14 +109,18 @@ mod tests {
     #[test]
     fn a_template_that_makes_no_link_is_refused() {
         let cases = [
-            ("runs/{run}", "is no URL: relative URL without a base"),
+            ("runs/{run}", "must begin with `https://` or `http://`"),
             (
                 "javascript:alert('{run}')",
                 "must begin with `https://` or `http://`",
             ),
             (
-                "https://a.org/{date}",
-                "has a placeholder other than `{run}` and `{suite}`",
+                "https://a.org/{day}",
+                "has a placeholder other than `{run}`, `{suite}` and `{date}`",
+            ),
+            (
+                "https://a.org/x|y",
+                "holds `|`, which no URL has: percent-encode it",
             ),
             (
                 "https://{suite}.example.org/",

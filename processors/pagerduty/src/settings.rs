@@ -20,7 +20,8 @@ pub struct Settings {
     #[serde(default)]
     pub url: Option<Secret>,
     /// A page about the run, which alerts link to: `https://dq.example.org/runs/{run}`.
-    /// `{run}` is the id of the run, `{suite}` the name of the suite.
+    /// `{run}` is the id of the run, `{suite}` the name of the suite, `{date}` the date of the
+    /// data.
     #[serde(default)]
     pub link: Option<String>,
     /// The logical group that alerts are said to belong to.

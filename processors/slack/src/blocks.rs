@@ -1,9 +1,8 @@
 //! The message: a line of text for notifications, and blocks.
 
 use serde_json::{Value, json};
-use veracity_processor::{
-    Finding, Headline, Link, Message, Report, Run, Severity, Verdict, printable,
-};
+use veracity_http::Link;
+use veracity_processor::{Finding, Headline, Message, Report, Run, Severity, Verdict, printable};
 
 use crate::mrkdwn::{bold, code, escaped, length, plain};
 
@@ -222,7 +221,7 @@ fn about(run: &Run) -> Option<String> {
 
 fn link_to(link: &Link, run: &Run) -> Option<String> {
     // A link holds none of the characters that would end it but `&`.
-    let url = link.to(run).replace('&', "&amp;");
+    let url = link.to(run)?.replace('&', "&amp;");
     (length(&url) <= LINK).then(|| format!("<{url}|report>"))
 }
 

@@ -1,7 +1,7 @@
 //! From settings to what a delivery needs; everything that is wrong is found at once.
 
-use veracity_http::{Endpoint, HeaderValue, Hints, Options, secret_value};
-use veracity_processor::{ConfigError, FieldError, Link, Secret};
+use veracity_http::{Endpoint, HeaderValue, Hints, Link, Options, secret_value};
+use veracity_processor::{ConfigError, FieldError, Secret};
 
 use crate::blocks::Wording;
 use crate::settings::Settings;
@@ -53,9 +53,12 @@ impl Checked {
     /// Everything that is wrong with them; no secret is quoted.
     pub fn new(settings: Settings) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
-        let link = settings.link.as_deref().map(Link::new).transpose();
-        let link = link.unwrap_or_else(|message| {
-            faults.push(FieldError::new("/link", message));
+        let link = settings
+            .link
+            .as_deref()
+            .map(|link| Link::new(link, "/link"));
+        let link = link.transpose().unwrap_or_else(|fault| {
+            faults.push(fault);
             None
         });
         let mut mentions = Vec::new();

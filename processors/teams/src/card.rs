@@ -221,7 +221,7 @@ fn context(run: &Run) -> String {
 }
 
 fn actions(run: &Run, wording: &Wording) -> Vec<Value> {
-    let url = wording.link.as_ref().map(|link| link.to(run));
+    let url = wording.link.as_ref().and_then(|link| link.to(run));
     url.filter(|url| url.len() <= LINK)
         .map(|url| json!({"type": "Action.OpenUrl", "title": "Report", "url": url}))
         .into_iter()

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use veracity_http::{Endpoint, Hints, Options};
-use veracity_processor::{ConfigError, FieldError, Link, Secret};
+use veracity_http::{Endpoint, Hints, Link, Options};
+use veracity_processor::{ConfigError, FieldError, Secret};
 
 /// The most results that a card may show.
 const MOST_FINDINGS: usize = 100;
@@ -76,9 +76,9 @@ impl Settings {
     /// Everything that is wrong with them; no secret is quoted.
     pub(crate) fn check(self) -> Result<Checked, ConfigError> {
         let mut faults = Vec::new();
-        let link = self.link.as_deref().map(Link::new).transpose();
-        let link = link.unwrap_or_else(|message| {
-            faults.push(FieldError::new("/link", message));
+        let link = self.link.as_deref().map(|link| Link::new(link, "/link"));
+        let link = link.transpose().unwrap_or_else(|fault| {
+            faults.push(fault);
             None
         });
         if !(1..=MOST_FINDINGS).contains(&self.max_findings) {

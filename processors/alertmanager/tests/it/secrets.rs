@@ -120,7 +120,7 @@ fn settings_that_are_refused_are_not_quoted() {
         (
             json!({"urls": [url], "expires_after": "soon", "max_alerts": 0, "link": "x"}),
             "expires_after: is no time such as `26h` or `45m`: expected number at 0; \
-             max_alerts: must be 1 to 1000; link: is no URL: relative URL without a base",
+             max_alerts: must be 1 to 1000; link: must begin with `https://` or `http://`",
         ),
         (
             json!({"urls": [url], "expires_after": "59s"}),

@@ -82,8 +82,8 @@ fn settings_that_are_refused_are_not_quoted() {
         ),
         (
             json!({"routing_key": "x", "max_events": 101, "link": "{date}"}),
-            "routing_key: must be 32 letters and digits; max_events: must be 1 to 100; link: has \
-             a placeholder other than `{run}` and `{suite}`",
+            "routing_key: must be 32 letters and digits; max_events: must be 1 to 100; link: must \
+             begin with `https://` or `http://`",
         ),
     ];
     for (config, expected) in cases {
